@@ -1,0 +1,42 @@
+"""Facts: the records of a person's log, in arrival order on the `events` topic."""
+
+from typing import Any, Literal
+
+import msgspec
+
+FactType = Literal["event", "record", "score", "tick"]
+"""`event`: XDM ExperienceEvent; `record`: XDM profile attributes; `score`: attributes written by a model;
+`tick`: the log's time moved on (replay only; carries no profile)."""
+
+
+class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One identifier of a person in a namespace (`Email`, `ECID`, ...)."""
+
+    namespace: str
+    id: str
+    primary: bool = False
+
+
+class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One validated, identified record of a person's log. Keyed by `profile_id`.
+
+    `occurred_at`: event time, from the client. `received_at`: log time, stamped once at acceptance.
+    `body`: the XDM entity as sent.
+    """
+
+    id: str
+    type: FactType
+    tenant: str
+    profile_id: str
+    occurred_at: int
+    received_at: int
+    dataset_id: str = ""
+    identities: tuple[Identity, ...] = ()
+    body: dict[str, Any] = msgspec.field(default_factory=dict)
+    schema_version: int = 1
+
+    @property
+    def event_type(self) -> str:
+        """The XDM `eventType`, or an empty string for what is not an event."""
+        value = self.body.get("eventType")
+        return value if isinstance(value, str) else ""

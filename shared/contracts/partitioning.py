@@ -1,0 +1,35 @@
+"""Kafka's default partitioner (murmur2), so that readers of Redis find a profile's partition without Kafka."""
+
+from functools import lru_cache
+
+_M = 0x5BD1E995
+_SEED = 0x9747B28C
+_MASK = 0xFFFFFFFF
+
+
+def murmur2(data: bytes) -> int:
+    """Returns Kafka's 32-bit murmur2 hash (org.apache.kafka.common.utils.Utils.murmur2), unsigned."""
+    length = len(data)
+    h = _SEED ^ length
+    whole = length & ~3
+    for i in range(0, whole, 4):
+        k = int.from_bytes(data[i : i + 4], "little") * _M & _MASK
+        k ^= k >> 24
+        h = (h * _M & _MASK) ^ (k * _M & _MASK)
+    tail = length - whole
+    if tail:
+        h ^= int.from_bytes(data[whole:], "little")
+        h = h * _M & _MASK
+    h ^= h >> 13
+    h = h * _M & _MASK
+    return h ^ (h >> 15)
+
+
+@lru_cache(maxsize=262_144)
+def partition_of(key: str, partitions: int) -> int:
+    """Returns the partition that Kafka's default partitioner gives to `key`, of `partitions`.
+
+    >>> partition_of("kafka", 8)
+    4
+    """
+    return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
