@@ -1,0 +1,193 @@
+"""The feed of a stage: a consumer in the stage's group that hands micro-batches to partition workers.
+
+It is a `mode.Service` started beside the Faust app of the process, not inside it: Faust starts nested services only
+after its own group has joined, which after a kill takes a whole session.
+"""
+
+import asyncio
+import faulthandler
+import sys
+import time
+from collections.abc import Sequence
+from random import Random
+from typing import Any, Generic, TypeVar
+from uuid import uuid4
+
+from mode import Service
+
+from shared.adapters.kafka import (
+    IllegalStateError,
+    KafkaError,
+    Listener,
+    Producer,
+    TopicPartition,
+    log_start_offsets,
+    stage_consumer,
+)
+from shared.adapters.redis import RedisClient
+from shared.kernel.clock import WallClock
+from shared.kernel.errors import ExitCode, Fatal
+from shared.kernel.retry import Backoff
+from shared.runtime.fence import Fence
+from shared.runtime.logging import get_logger
+from shared.runtime.metrics import StageMetrics
+from shared.runtime.partition import Context, Limits, PartitionWorker
+from shared.runtime.settings import ClockSettings, KafkaSettings, RedisSettings
+from shared.runtime.stage import Stage
+
+V = TypeVar("V")
+S = TypeVar("S")
+
+_RECORDS_MAX = 2_000
+_POLL_MS = 100
+_QUIET_RECORDS = 64
+_PACE_S = 0.005
+_COMMIT_EVERY_S = 1.0
+_REVOKE_LIMIT_S = 3.0
+_STALL_LIMIT_S = 30.0
+
+
+class FeedSettings(KafkaSettings, ClockSettings, RedisSettings):
+    """What a feed needs to know; service settings mix these in."""
+
+
+class StageFeed(Service, Generic[V, S]):
+    """Runs one stage over all partitions that the group gives this process.
+
+    `redis` is needed by stateful stages only. Group name: topic prefix + stage name.
+    """
+
+    def __init__(
+        self,
+        stage: Stage[V, S],
+        settings: Any,
+        producer: Producer,
+        metrics: StageMetrics,
+        redis: RedisClient | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        super().__init__()
+        self._stage = stage
+        self._settings = settings
+        self._redis = redis
+        self._metrics = metrics
+        prefix = settings.topic_prefix
+        self.group = f"{prefix}{stage.name}"
+        self._topic = prefix + stage.source.name
+        wall = WallClock() if settings.clock == "wall" else None
+        self._context = Context(stage, producer, metrics, limits or Limits(), prefix, self.group, wall)
+        self._workers: dict[int, PartitionWorker[V, S]] = {}
+        self._consumer = stage_consumer(
+            settings.kafka_bootstrap_servers, self.group, settings.kafka_session_timeout_ms, stage.name
+        )
+        self._joined = asyncio.Event()
+        self._log = get_logger("feed").bind(stage=stage.name)
+        self._random = Random()  # noqa: S311 - spreads retries, nothing secret
+
+    async def on_start(self) -> None:
+        self._consumer.subscribe([self._topic], listener=Listener(self._revoked, self._assigned))
+        try:
+            await self._consumer.start()
+        except KafkaError as error:
+            raise Fatal(f"{self._stage.name} cannot reach Kafka: {error}", ExitCode.RETRY) from error
+
+    async def ping(self) -> None:
+        """Raises while the group has not been joined, or while Redis keeps a partition from settling."""
+        if not self._joined.is_set():
+            raise Fatal(f"consumer group {self.group} is not joined yet")
+        if any(worker.troubled for worker in self._workers.values()):
+            raise Fatal("Redis does not take writes; records wait")
+
+    async def _assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        try:
+            starts = await log_start_offsets(self._consumer, partitions) if partitions else {}
+            for tp in sorted(partitions):
+                worker: PartitionWorker[V, S] = PartitionWorker(self._context, tp.partition, self._fence(tp.partition))
+                await worker.claim(starts[tp])
+                if worker.position() >= 0:
+                    self._consumer.seek(tp, worker.position())
+                self._workers[tp.partition] = worker
+                worker.start(self.crash)
+        except Exception as error:  # aiokafka would swallow it and go on without the partition
+            await self.crash(error)
+            return
+        self._metrics.partitions.set(len(self._workers))
+        self._joined.set()
+        self._log.info("partitions_assigned", partitions=sorted(self._workers))
+
+    def _fence(self, partition: int) -> Fence | None:
+        if self._stage.state is None or self._redis is None:
+            return None
+        owner = uuid4().hex
+        namespace = self._settings.redis_namespace
+        return Fence(self._redis, namespace, self._stage.name, partition, owner, Backoff(), self._random)
+
+    async def _revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        workers = [self._workers.pop(tp.partition) for tp in partitions if tp.partition in self._workers]
+        try:
+            await asyncio.gather(*(worker.stop(_REVOKE_LIMIT_S) for worker in workers))
+            await self._commit({TopicPartition(self._topic, w.partition): w.applied_offset for w in workers})
+        except Exception as error:
+            await self.crash(error)
+        self._metrics.partitions.set(len(self._workers))
+
+    @Service.task
+    async def _poll(self) -> None:
+        """Fetches and distributes; waits a little when there is little, so that quiet hours cost no CPU."""
+        while not self.should_stop:
+            if not self._stage.gate():
+                self._consumer.pause(*self._consumer.assignment())
+                await self._consumer.getmany(timeout_ms=_POLL_MS)
+                continue
+            if self._consumer.paused():
+                self._consumer.resume(*self._consumer.paused())
+            batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_MAX)
+            for tp, records in batches.items():
+                worker = self._workers.get(tp.partition)
+                if worker is not None:
+                    await worker.put(records)
+            if 0 < sum(map(len, batches.values())) < _QUIET_RECORDS:
+                await asyncio.sleep(_PACE_S)
+
+    @Service.task
+    async def _commit_regularly(self) -> None:
+        """Commits for lag monitors and autoscalers (and, for stateless stages, as the position)."""
+        while not self.should_stop:
+            await self.sleep(_COMMIT_EVERY_S)
+            workers = dict(self._workers)
+            await self._commit({TopicPartition(self._topic, p): w.applied_offset for p, w in workers.items()})
+            self._watch()
+
+    async def _commit(self, applied: dict[TopicPartition, int]) -> None:
+        owned = self._consumer.assignment()
+        offsets = {tp: offset + 1 for tp, offset in applied.items() if offset >= 0 and tp in owned}
+        if not offsets:
+            return
+        try:
+            await self._consumer.commit(offsets)
+        except (KafkaError, IllegalStateError) as error:
+            self._log.info("commit_refused", error=str(error))
+
+    def _watch(self) -> None:
+        """Sets lag gauges; ends a process that has records to read but makes no progress."""
+        self._metrics.states.set(sum(worker.states_cached for worker in self._workers.values()))
+        for partition, worker in self._workers.items():
+            end = self._consumer.highwater(TopicPartition(self._topic, partition))
+            lag = max(0, (end or 0) - worker.applied_offset - 1)
+            if worker.applied_offset >= 0 or end is not None:
+                self._metrics.lag_records.labels(str(partition)).set(lag)
+            stalled_s = time.monotonic() - worker.progressed_at
+            if lag == 0 or not self._stage.gate() or worker.troubled:
+                worker.progressed_at = time.monotonic()
+            elif stalled_s > _STALL_LIMIT_S:
+                faulthandler.dump_traceback(sys.stderr)
+                raise Fatal(
+                    f"{self._stage.name} partition {partition} has {lag} records waiting and made no progress for "
+                    f"{stalled_s:.0f} s",
+                    ExitCode.STALLED,
+                )
+
+    async def on_stop(self) -> None:
+        """Finishes what has been stepped, commits, leaves the group."""
+        await self._revoked([TopicPartition(self._topic, partition) for partition in self._workers])
+        await self._consumer.stop()

@@ -1,0 +1,140 @@
+"""A stage: a pure `step` over keyed records of one topic. The runtime owns everything else.
+
+`step` gets the records of one partition in order, the states of their keys, the deadlines that are due, and the
+partition's time; it returns what changed. It does no I/O, reads no clock and keeps nothing between calls. States
+may be changed in place; when a step raises, the runtime throws the touched states away and loads them again.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from shared.contracts.headers import Headers
+from shared.contracts.topics import Topic
+from shared.kernel.clock import Micros
+from shared.kernel.errors import Rejected
+
+V = TypeVar("V")
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class Record(Generic[V]):
+    """One decoded record. `timestamp_ms` is Kafka's; the log time of a fact is inside `value`."""
+
+    key: str
+    value: V
+    partition: int
+    offset: int
+    timestamp_ms: int
+    headers: Headers = ()
+
+    def header(self, name: str) -> bytes | None:
+        return next((value for key, value in self.headers if key == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A deadline that has come: re-evaluate `key` at `at`, the deadline itself."""
+
+    key: str
+    at: Micros
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[V, S]):
+    """What one call of `step` works on. Records come before due deadlines. `states` lacks keys never seen."""
+
+    partition: int
+    records: Sequence[Record[V]]
+    due: Sequence[Due]
+    states: MutableMapping[str, S]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A record to produce. Keyed outputs go to their key's partition unless `partition` is given.
+
+    `timestamp_ms`: pass the cause's, so that the time of acceptance travels along; None means now.
+    """
+
+    topic: Topic
+    key: str | None
+    value: Any
+    headers: Headers = ()
+    partition: int | None = None
+    timestamp_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ViewWrite:
+    """An absolute write to a key made for readers: `set` a string, `add` to or `remove` from a set."""
+
+    action: Literal["set", "delete", "add", "remove"]
+    name: str
+    value: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A record that can never be processed; it goes to the topic's dead-letter topic."""
+
+    record: Record[Any]
+    error: Rejected
+
+
+@dataclass(slots=True)
+class Effects(Generic[S]):
+    """What a step decided: touched states, outputs, deadlines (None clears), views, rejected records, and the
+    newest log time seen (moves the partition's stream clock)."""
+
+    states: dict[str, S] = field(default_factory=dict)
+    outputs: list[Output] = field(default_factory=list)
+    deadlines: dict[str, Micros | None] = field(default_factory=dict)
+    views: list[ViewWrite] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
+    log_time: int = 0
+
+
+class StateCodec(Protocol[S]):
+    """Turns one key's state into bytes and back; the format is versioned inside."""
+
+    def encode(self, state: S) -> bytes: ...
+
+    def decode(self, raw: bytes) -> S: ...
+
+
+Step = Callable[[Batch[V, S]], Effects[S]]
+Prepare = Callable[[Sequence[Record[V]]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage(Generic[V, S]):
+    """Which topic a step reads, what it keeps and what it writes.
+
+    `state` None makes the stage stateless: its position is Kafka's committed offset, and outputs may repeat after
+    a crash (with the same ids). `prepare` may load what the step needs to know (control data, never per record).
+    `gate` holds consumption until it returns True (definitions read, champion known).
+    """
+
+    name: str
+    source: Topic
+    step: Step[V, S]
+    outputs: tuple[Topic, ...]
+    state: StateCodec[S] | None = None
+    prepare: Prepare[V] | None = None
+    gate: Callable[[], bool] = lambda: True
+
+
+def single_records(batch: Batch[V, S]) -> Iterator[Batch[V, S]]:
+    """Splits a batch into batches of one record or one deadline each, to find the record that cannot be stepped."""
+    for record in batch.records:
+        yield Batch(batch.partition, (record,), (), batch.states)
+    for due in batch.due:
+        yield Batch(batch.partition, (), (due,), batch.states)
+
+
+Ping = Callable[[], Awaitable[None]]
+"""Raises when a dependency does not answer."""
+
+Pings = Mapping[str, Ping]
