@@ -132,7 +132,7 @@ class TopologyDriver:
         due = sorted((at, key) for key, at in kept.deadlines.items() if at <= reached)
         if not due:
             return False
-        batch = Batch(
+        batch: Batch[Any, Any] = Batch(
             partition, (), [Due(key, Micros(at)) for at, key in due], self._load(stage, kept, [k for _, k in due])
         )
         self._step(stage, kept, batch)

@@ -7,7 +7,6 @@ after its own group has joined, which after a kill takes a whole session.
 import asyncio
 import faulthandler
 import sys
-import time
 from collections.abc import Sequence
 from random import Random
 from typing import Any, Generic, TypeVar
@@ -28,10 +27,11 @@ from shared.adapters.redis import RedisClient
 from shared.kernel.clock import WallClock
 from shared.kernel.errors import ExitCode, Fatal
 from shared.kernel.retry import Backoff
+from shared.runtime.context import Context, Limits
 from shared.runtime.fence import Fence
 from shared.runtime.logging import get_logger
 from shared.runtime.metrics import StageMetrics
-from shared.runtime.partition import Context, Limits, PartitionWorker
+from shared.runtime.partition import PartitionWorker
 from shared.runtime.settings import ClockSettings, KafkaSettings, RedisSettings
 from shared.runtime.stage import Stage
 
@@ -176,14 +176,13 @@ class StageFeed(Service, Generic[V, S]):
             lag = max(0, (end or 0) - worker.applied_offset - 1)
             if worker.applied_offset >= 0 or end is not None:
                 self._metrics.lag_records.labels(str(partition)).set(lag)
-            stalled_s = time.monotonic() - worker.progressed_at
             if lag == 0 or not self._stage.gate() or worker.troubled:
-                worker.progressed_at = time.monotonic()
-            elif stalled_s > _STALL_LIMIT_S:
+                worker.excuse()
+            elif worker.stalled_s() > _STALL_LIMIT_S:
                 faulthandler.dump_traceback(sys.stderr)
                 raise Fatal(
                     f"{self._stage.name} partition {partition} has {lag} records waiting and made no progress for "
-                    f"{stalled_s:.0f} s",
+                    f"{worker.stalled_s():.0f} s",
                     ExitCode.STALLED,
                 )
 

@@ -12,60 +12,20 @@ fence in one script. The first may run a few batches ahead of the second; their 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from shared.adapters.kafka import ConsumerRecord, Message, Producer, destination
-from shared.contracts.codec import encode
-from shared.kernel.clock import Clock
+from shared.adapters.kafka import ConsumerRecord, Message
 from shared.kernel.errors import ExitCode, Fatal
+from shared.runtime.context import Context
 from shared.runtime.dlq import dead_letter
 from shared.runtime.fence import NO_OFFSET, Commit, Fence
-from shared.runtime.metrics import StageMetrics
-from shared.runtime.stage import Batch, Due, Effects, Output, Record, Stage
+from shared.runtime.settler import Settler, Unsettled
+from shared.runtime.stage import Batch, Due, Effects, Record
 from shared.runtime.state import Held, StateCache, frame, unframe
 from shared.runtime.stepper import StepFailedError, Stepper, decode
 
 V = TypeVar("V")
 S = TypeVar("S")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of one worker's memory and of how long deadlines may keep records waiting."""
-
-    batches_queued_max: int = 2
-    batches_unsettled_max: int = 4
-    states_cached_max: int = 20_000
-    deadlines_slice_max: int = 1_000
-    deadline_grace_us: int = 200_000
-    """On the wall clock a deadline fires this much late, so that records accepted before it have arrived."""
-
-
-@dataclass(frozen=True, slots=True)
-class Context(Generic[V, S]):
-    """What all partitions of a stage share. `wall` None means the stream clock."""
-
-    stage: Stage[V, S]
-    producer: Producer
-    metrics: StageMetrics
-    limits: Limits
-    prefix: str
-    group: str
-    wall: Clock | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Unsettled:
-    """A stepped batch whose outputs are on their way. `commit` is None for stateless stages."""
-
-    acknowledgements: Sequence[Awaitable[Any]]
-    commit: Commit | None
-    keys: tuple[str, ...]
-    offset: int
-    rows: int
-    newest_ms: int
-    stepped_at: float
 
 
 class PartitionWorker(Generic[V, S]):
@@ -79,13 +39,24 @@ class PartitionWorker(Generic[V, S]):
         self._stepper: Stepper[V, S] = Stepper(context.stage)
         self._cache: StateCache[S] = StateCache(context.limits.states_cached_max)
         self._inbox: asyncio.Queue[Sequence[ConsumerRecord]] = asyncio.Queue(context.limits.batches_queued_max)
-        self._unsettled: asyncio.Queue[_Unsettled] = asyncio.Queue(context.limits.batches_unsettled_max)
+        self._settler: Settler[V, S] = Settler(context, partition, fence, self._cache)
         self._tasks: list[asyncio.Task[None]] = []
         self._read_offset = NO_OFFSET
         self._log_time = 0
         self._next_due: int | None = 0  # unknown yet: the first look into Redis tells
-        self.applied_offset = NO_OFFSET
-        self.progressed_at = time.monotonic()
+
+    @property
+    def applied_offset(self) -> int:
+        """The last offset whose effects are durable; -1 before the first."""
+        return self._settler.applied_offset
+
+    def stalled_s(self) -> float:
+        """Seconds since a batch last settled."""
+        return time.monotonic() - self._settler.progressed_at
+
+    def excuse(self) -> None:
+        """Starts the count of stalled seconds anew: there is nothing to do, or a known reason to wait."""
+        self._settler.progressed_at = time.monotonic()
 
     @property
     def troubled(self) -> bool:
@@ -107,12 +78,12 @@ class PartitionWorker(Generic[V, S]):
                 f"raise the topic's retention and replay",
                 ExitCode.LOG_TRUNCATED,
             )
-        self.applied_offset = self._read_offset = found.offset
+        self._settler.applied_offset = self._read_offset = found.offset
         self._log_time = found.clock
 
     def start(self, crash: Callable[[BaseException], Awaitable[None]]) -> None:
         """Starts both coroutines; whatever one raises is handed to `crash`."""
-        for work in (self._step_forever, self._settle_forever):
+        for work in (self._step_forever, self._settler.run):
             self._tasks.append(asyncio.create_task(_guard(work, crash), name=f"{self._stage.name}-{self.partition}"))
 
     async def put(self, records: Sequence[ConsumerRecord]) -> None:
@@ -124,7 +95,7 @@ class PartitionWorker(Generic[V, S]):
         stepping, *settling = self._tasks
         stepping.cancel()
         await asyncio.wait({stepping})
-        drained = asyncio.create_task(self._unsettled.join())
+        drained = asyncio.create_task(self._settler.drained())
         await asyncio.wait({drained, *settling}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
         for task in (drained, *settling):
             task.cancel()
@@ -136,7 +107,6 @@ class PartitionWorker(Generic[V, S]):
             records = await self._next_records()
             if records:
                 await self._process(records, ())
-                self._inbox.task_done()
             if self._deadline_has_come():
                 await self._fire_deadlines()
 
@@ -176,7 +146,7 @@ class PartitionWorker(Generic[V, S]):
     async def _fire_deadlines(self) -> None:
         """Fires one bounded slice, so that live records wait for no more than that."""
         assert self._fence is not None
-        await self._unsettled.join()  # Redis then holds every deadline decided so far
+        await self._settler.drained()  # Redis then holds every deadline decided so far
         due, self._next_due = await self._fence.due(self._time_reached(), self._context.limits.deadlines_slice_max)
         if due:
             self._context.metrics.deadlines.inc(len(due))
@@ -194,7 +164,7 @@ class PartitionWorker(Generic[V, S]):
         effects = await self._step(batch)
         self._context.metrics.step.observe(time.perf_counter() - started)
         letters = [
-            dead_letter(raw[i], error, self._stage.name, self._dlq_topic, self._context.group)
+            dead_letter(raw[i], error, self._stage.name, self._context.dlq_topic, self._context.group)
             for i, error in undecodable
         ]
         for _, error in undecodable:
@@ -242,7 +212,7 @@ class PartitionWorker(Generic[V, S]):
         try:
             return self._stepper.step(batch)
         except StepFailedError:
-            await self._unsettled.join()
+            await self._settler.drained()
             keys = [record.key for record in batch.records] + [item.key for item in batch.due]
             self._cache.forget(keys)
             batch = await self._load(batch.records, batch.due)
@@ -260,8 +230,10 @@ class PartitionWorker(Generic[V, S]):
         for rejection in effects.rejections:
             self._context.metrics.rejected.labels(rejection.error.reason).inc()
             cause = by_offset[rejection.record.offset]
-            letters.append(dead_letter(cause, rejection.error, self._stage.name, self._dlq_topic, self._context.group))
-        messages = [self._message(output) for output in effects.outputs] + letters
+            letters.append(
+                dead_letter(cause, rejection.error, self._stage.name, self._context.dlq_topic, self._context.group)
+            )
+        messages = [self._context.message(output) for output in effects.outputs] + letters
         self._log_time = max(self._log_time, effects.log_time)
         expected, offset = self._handed_offset(raw)
         commit = self._commit(effects, expected, offset) if self._fence is not None else None
@@ -270,8 +242,8 @@ class PartitionWorker(Generic[V, S]):
         acknowledgements = await self._context.producer.submit(messages)
         self._context.metrics.batch_rows.observe(len(raw))
         newest_ms = raw[-1].timestamp if raw else 0
-        unsettled = _Unsettled(acknowledgements, commit, keys, offset, len(raw), newest_ms, time.perf_counter())
-        await self._unsettled.put(unsettled)
+        unsettled = Unsettled(acknowledgements, commit, keys, offset, len(raw), newest_ms, time.perf_counter())
+        await self._settler.put(unsettled)
 
     def _handed_offset(self, raw: Sequence[ConsumerRecord]) -> tuple[int, int]:
         """The fence before and after this batch; deadlines alone leave it where it is."""
@@ -295,39 +267,6 @@ class PartitionWorker(Generic[V, S]):
             if at is not None and (self._next_due is None or at < self._next_due):
                 self._next_due = at
         return Commit(expected, offset, self._log_time, states, effects.deadlines, effects.views)
-
-    def _message(self, output: Output) -> Message:
-        topic = output.topic
-        partition = destination(topic, output.key, output.partition)
-        value = output.value if isinstance(output.value, bytes) else encode(output.value)
-        key = None if output.key is None else output.key.encode()
-        return Message(self._context.prefix + topic.name, partition, key, value, output.headers, output.timestamp_ms)
-
-    async def _settle_forever(self) -> None:
-        while True:
-            batch = await self._unsettled.get()
-            for acknowledgement in batch.acknowledgements:
-                await acknowledgement
-            if batch.commit is not None and self._fence is not None:
-                await self._fence.apply(batch.commit)
-            self._cache.unpin(batch.keys)
-            self._cache.trim()
-            self.applied_offset = batch.offset
-            self.progressed_at = time.monotonic()
-            self._observe(batch)
-            self._unsettled.task_done()
-
-    def _observe(self, batch: _Unsettled) -> None:
-        metrics = self._context.metrics
-        metrics.settle.observe(time.perf_counter() - batch.stepped_at)
-        metrics.records.inc(batch.rows)
-        metrics.applied_offset.labels(str(self.partition)).set(batch.offset)
-        if batch.newest_ms:
-            metrics.event_time_lag.set(max(0.0, time.time() - batch.newest_ms / 1000))
-
-    @property
-    def _dlq_topic(self) -> str:
-        return self._context.prefix + self._stage.source.dlq_name
 
     @property
     def states_cached(self) -> int:

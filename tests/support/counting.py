@@ -3,7 +3,6 @@
 As a program (`python -m tests.support.counting SETTINGS_JSON`) it is a worker process that tests may kill.
 """
 
-import asyncio
 import json
 import os
 import sys

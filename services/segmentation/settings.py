@@ -1,0 +1,18 @@
+"""Settings of the segmentation service, environment prefix `FRESHET_SEGMENTATION_`."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from shared.runtime.settings import ClockSettings, KafkaSettings, RedisSettings, ServiceSettings, SqlSettings
+
+
+class Settings(ServiceSettings, KafkaSettings, RedisSettings, SqlSettings, ClockSettings):
+    model_config = SettingsConfigDict(env_prefix="FRESHET_SEGMENTATION_", frozen=True, extra="forbid")
+
+    http_port: int = Field(default=8102, ge=0, le=65535, description="Port of the HTTP server.")
+    ingestion_url: str = Field(
+        default="http://127.0.0.1:8101", description="Where the union schema is read when definitions are checked."
+    )
+    states_cached_max: int = Field(
+        default=20_000, ge=100, description="Decoded profile states held in memory, per partition."
+    )
