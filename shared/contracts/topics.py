@@ -73,8 +73,9 @@ INBOUND = Topic(
     key="free for clients; Freshet's own producers use the profile id",
     producers=("clients", "ingestion", "scoring"),
     consumers=("ingestion",),
-    doc="XDM messages as sent: not yet validated or identified.",
+    doc="XDM messages as sent: not yet validated or identified. The broker's append time is their log time.",
     dlq=True,
+    append_time=True,
 )
 EVENTS = Topic(
     name="events",

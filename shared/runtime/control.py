@@ -5,6 +5,8 @@ acknowledges the event), and they only record what is asked and return.
 """
 
 import asyncio
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import faust
@@ -26,6 +28,7 @@ def control_app(name: str, settings: Any) -> faust.App:
         f"{settings.topic_prefix}{name}-control",
         broker=";".join(f"kafka://{server}" for server in settings.kafka_bootstrap_servers.split(",")),
         store="memory://",
+        datadir=str(Path(gettempdir()) / f"freshet-{name}"),  # for tables, which are not used; never in a checkout
         autodiscover=False,
         web_enabled=False,
         topic_disable_leader=True,

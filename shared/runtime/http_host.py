@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from shared.kernel.errors import Reason, Rejected, Retryable
+from shared.kernel.errors import FreshetError, Reason, Rejected, Retryable
 from shared.runtime.health import Health
 from shared.runtime.metrics import HealthMetrics
 from shared.runtime.settings import ServiceSettings
@@ -31,6 +31,13 @@ def problem(status: int, title: str, detail: str, **more: Any) -> JSONResponse:
     headers = {"Retry-After": str(_RETRY_AFTER_S)} if status == 503 else None
     body = {"type": "about:blank", "status": status, "title": title, "detail": detail, **more}
     return JSONResponse(body, status_code=status, headers=headers, media_type="application/problem+json")
+
+
+def status_of(error: FreshetError) -> int:
+    """Returns the HTTP status of a domain error: the one table for all services."""
+    if isinstance(error, Rejected):
+        return _STATUS_BY_REASON.get(error.reason, 400)
+    return 503 if isinstance(error, Retryable) else 500
 
 
 def create_api(service: str, doc: str, health: Health, registry: CollectorRegistry) -> FastAPI:
@@ -65,8 +72,9 @@ def _add_observability(api: FastAPI, health: Health, registry: CollectorRegistry
 def _add_error_table(api: FastAPI) -> None:
     @api.exception_handler(Rejected)
     async def rejected(_: Request, error: Rejected) -> JSONResponse:
-        status = _STATUS_BY_REASON.get(error.reason, 400)
-        return problem(status, error.reason.replace("_", " ").capitalize(), error.message, reason=error.reason)
+        return problem(
+            status_of(error), error.reason.replace("_", " ").capitalize(), error.message, reason=error.reason
+        )
 
     @api.exception_handler(Retryable)
     async def retryable(_: Request, error: Retryable) -> JSONResponse:

@@ -5,6 +5,7 @@ nearly always a misspelt one. Mix-ins hold what several services share.
 """
 
 import os
+import re
 from difflib import get_close_matches
 from typing import Any, Literal, Self
 
@@ -12,6 +13,8 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.kernel.errors import ExitCode, Fatal
+
+_PASSWORD_IN_URL = re.compile(r"(?<=://)([^:/@\s]*):[^@\s]+@")
 
 
 class ServiceSettings(BaseSettings):
@@ -43,7 +46,13 @@ class ServiceSettings(BaseSettings):
 
     def masked(self) -> dict[str, Any]:
         """All settings as plain values with secrets masked, for the log at start."""
-        return {k: "***" if isinstance(v, SecretStr) else v for k, v in self.model_dump().items()}
+        return {name: _masked(value) for name, value in self.model_dump().items()}
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return "***"
+    return _PASSWORD_IN_URL.sub(r"\1:***@", value) if isinstance(value, str) else value
 
 
 class KafkaSettings(BaseSettings):
