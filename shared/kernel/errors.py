@@ -4,6 +4,7 @@ Messages say what, which id, what was expected and found, and what to do next.
 """
 
 from enum import StrEnum
+from typing import Any
 
 
 class Reason(StrEnum):
@@ -37,13 +38,17 @@ class Retryable(FreshetError):
 class Rejected(FreshetError):
     """Input that will never be valid: answer 4xx, or move to the dead-letter topic.
 
-    `reason` is the closed enum for metrics; `message` is for people.
+    `reason` is the closed enum for metrics; `message`, and `str()` where it says more, is for people.
     """
 
     def __init__(self, message: str, reason: Reason = Reason.INVALID) -> None:
         super().__init__(message)
         self.message = message
         self.reason = reason
+
+    def details(self) -> dict[str, Any]:
+        """What programs want to know beyond the text, as JSON; empty unless a subclass knows more."""
+        return {}
 
 
 class ExitCode:

@@ -1,11 +1,12 @@
 """Runs a service's process object inside the test's event loop, on a free port."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from shared.runtime.http_host import HttpServer
 from shared.runtime.process import Process
+from tests.support import waiting
 
 
 @asynccontextmanager
@@ -29,9 +30,10 @@ async def running(process: Process) -> AsyncIterator[str]:
             await component.stop()
 
 
-async def eventually(condition: object, limit_s: float = 10.0) -> None:
+async def eventually(condition: Callable[[], object], limit_s: float = 10.0) -> None:
     """Waits until `condition()` is true; fails after the limit."""
-    assert callable(condition)
-    async with asyncio.timeout(limit_s):
-        while not condition():
-            await asyncio.sleep(0.01)
+
+    async def look() -> object:
+        return condition()
+
+    await waiting.eventually(look, "the condition", limit_s)

@@ -1,5 +1,6 @@
 """Registrations in SQL, and datasets compiled from them."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -48,6 +49,7 @@ _connections = Table(
 
 _REFRESH_US = 30 * SECOND
 _LOOK_AGAIN_US = 2 * SECOND
+_MISSING_MAX = 10_000
 
 
 class SqlRegistry:
@@ -120,8 +122,8 @@ def _schema_row(schema: RegisteredSchema) -> dict[str, Any]:
 class CompiledDatasets:
     """Implements `Datasets`: compiled validators, read again when an unknown id comes and every half minute.
 
-    An id that is still unknown after a look is not looked for again for two seconds, so that a flood of messages
-    for a dataset that does not exist costs one query.
+    An id seen for the first time is always looked for; one that a look did not find is not looked for again for two
+    seconds, so that a flood of messages for a dataset that does not exist costs one query.
     """
 
     def __init__(self, registry: SqlRegistry, clock: Clock) -> None:
@@ -129,7 +131,9 @@ class CompiledDatasets:
         self._clock = clock
         self._known: dict[str, Dataset] = {}
         self._compiled: dict[str, JsonSchemaValidator] = {}
+        self._missing: dict[str, int] = {}
         self._read_at = -_REFRESH_US
+        self._turn = asyncio.Lock()
 
     def known(self, dataset_id: str) -> Dataset | None:
         return self._known.get(dataset_id)
@@ -139,14 +143,29 @@ class CompiledDatasets:
         return self._known.get(dataset_id)
 
     async def learn(self, dataset_ids: Sequence[str]) -> None:
-        age = self._clock.now() - self._read_at
-        unknown = any(dataset_id not in self._known for dataset_id in dataset_ids)
-        if age >= _REFRESH_US or (unknown and age >= _LOOK_AGAIN_US):
-            await self.refresh()
+        if not self._worth_a_look(dataset_ids):
+            return
+        async with self._turn:
+            # Whoever waited finds what the one before has read, and must not go on without it.
+            if self._worth_a_look(dataset_ids):
+                await self.refresh()
+                self._note_missing(dataset_ids)
+
+    def _worth_a_look(self, dataset_ids: Sequence[str]) -> bool:
+        now = self._clock.now()
+        if now - self._read_at >= _REFRESH_US:
+            return True
+        return any(id_ not in self._known and now - self._missing.get(id_, 0) >= _LOOK_AGAIN_US for id_ in dataset_ids)
+
+    def _note_missing(self, dataset_ids: Sequence[str]) -> None:
+        if len(self._missing) > _MISSING_MAX:
+            self._missing.clear()
+        now = self._clock.now()
+        self._missing.update({id_: now for id_ in dataset_ids if id_ not in self._known})
 
     async def refresh(self) -> None:
         """Reads all registrations and compiles schemas not compiled yet."""
-        self._read_at = self._clock.now()
+        started = self._clock.now()
         schemas = {schema.id: schema for schema in await self._registry.schemas()}
         for schema in schemas.values():
             if schema.id not in self._compiled:
@@ -155,6 +174,8 @@ class CompiledDatasets:
             dataset.id: self._dataset(dataset, schemas[dataset.schema_id])
             for dataset in await self._registry.datasets()
         }
+        self._missing = {id_: at for id_, at in self._missing.items() if id_ not in self._known}
+        self._read_at = started
 
     def _dataset(self, dataset: RegisteredDataset, schema: RegisteredSchema) -> Dataset:
         fact_types: dict[str, FactType] = {SCORES_DATASET: "score", TICKS_DATASET: "tick"}

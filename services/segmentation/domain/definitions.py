@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from shared import pql
+from shared import features, pql
 from shared.contracts.definitions import SegmentDefinition
 from shared.contracts.vectors import FeatureDefinition, FeatureSetDefinition
 
@@ -30,8 +30,8 @@ def compile_definitions(
     live = sorted((s for s in segments if not s.deleted), key=lambda s: s.id)
     sets = tuple(sorted((s for s in feature_sets if not s.deleted), key=lambda s: s.name))
     specs = [pql.SegmentSpec(s.id, s.version, pql.compile_segment(s.expression, schema), s.name) for s in live]
-    features = [feature_spec(s.name, f, schema) for s in sets for f in s.features]
-    plan = pql.build_plan(specs, features, previous.plan if previous else None)
+    feature_specs = [feature_spec(s.name, f, schema) for s in sets for f in s.features]
+    plan = pql.build_plan(specs, feature_specs, previous.plan if previous else None)
     return Definitions(plan, {s.id: s.version for s in live}, sets)
 
 
@@ -56,9 +56,6 @@ def feature_key(feature_set: str, feature: str) -> str:
 
 
 def vector_values(feature_set: FeatureSetDefinition, values: Mapping[str, float | None]) -> tuple[float, ...]:
-    """Orders feature values as the set does; null becomes the feature's default."""
-    row: list[float] = []
-    for feature in feature_set.features:
-        value = values[feature_key(feature_set.name, feature.name)]
-        row.append(feature.default if value is None else value)
-    return tuple(row)
+    """Orders feature values as the set does, in float32; null becomes the feature's default."""
+    named = {feature.name: values[feature_key(feature_set.name, feature.name)] for feature in feature_set.features}
+    return features.vector_values(feature_set, named)

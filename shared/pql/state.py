@@ -1,0 +1,90 @@
+"""A profile's stream state: memberships, horizons, history leaves and the duplicate guard, and its versioned encoding."""
+
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from shared.pql.windows import NEVER
+
+STATE_VERSION = 1
+GUARD_MAX = 1_024
+"""Event hashes remembered per profile; a duplicate that comes after more events than this counts again."""
+
+
+class UnknownStateVersion(ValueError):
+    """The bytes were written by another version of the engine: rebuild the state from the log."""
+
+
+@dataclass(slots=True)
+class ProfileState:
+    """What the engine knows of one profile. Treat it as opaque, but for `members` and `now`.
+
+    `members` maps segment ids to the instant of entry, `horizons` those segments that time alone may change to when;
+    `plan` is the key of the plan under which the profile was last evaluated (0: never).
+    """
+
+    now: int = 0
+    plan: int = 0
+    members: dict[str, int] = field(default_factory=dict)
+    horizons: dict[str, int] = field(default_factory=dict)
+    leaves: dict[int, Any] = field(default_factory=dict)
+    guard: dict[int, None] = field(default_factory=dict)
+
+    @property
+    def next_deadline(self) -> int:
+        """The earliest horizon, or NEVER."""
+        return min(self.horizons.values(), default=NEVER)
+
+    def remember(self, event: int) -> bool:
+        """Note an event's hash; False if it was known."""
+        guard = self.guard
+        if event in guard:
+            return False
+        guard[event] = None
+        if len(guard) > GUARD_MAX:
+            del guard[next(iter(guard))]
+        return True
+
+    def remember_all(self, events: Iterable[int]) -> None:
+        """Note many hashes, the newest last."""
+        for event in events:
+            self.remember(event)
+
+
+def new_state() -> ProfileState:
+    """The state of a profile never seen before."""
+    return ProfileState()
+
+
+def event_hash(event_id: str) -> int:
+    """The 64-bit hash that stands for an event id; the same in every process."""
+    return int.from_bytes(blake2b(event_id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
+_Wire = tuple[int, int, int, dict[str, int], dict[str, int], dict[int, Any], bytes]
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Wire)
+
+
+def encode_state(state: ProfileState) -> bytes:
+    """The state as bytes (msgpack, with a version in front)."""
+    guard = array("Q", state.guard).tobytes()
+    wire: _Wire = (STATE_VERSION, state.now, state.plan, state.members, state.horizons, state.leaves, guard)
+    return _encoder.encode(wire)
+
+
+def decode_state(data: bytes) -> ProfileState:
+    """The state from bytes; raises UnknownStateVersion if another version wrote them."""
+    try:
+        version, now, plan, members, horizons, leaves, guard = _decoder.decode(data)
+    except msgspec.DecodeError as error:
+        raise UnknownStateVersion(f"the bytes are no profile state ({error}); rebuild it from the log") from None
+    if version != STATE_VERSION:
+        raise UnknownStateVersion(f"state version {version}, expected {STATE_VERSION}; rebuild it from the log")
+    hashes = array("Q")
+    hashes.frombytes(guard)
+    return ProfileState(now, plan, members, horizons, leaves, dict.fromkeys(hashes))
