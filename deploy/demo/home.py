@@ -15,8 +15,10 @@ from deploy.local.errors import PlatformError
 from deploy.local.layout import Layout
 from deploy.local.settings import LocalSettings
 from deploy.local.supervision import Supervisor
+from shared.contracts.topics import INBOUND, SEGMENT_DEFINITIONS
 
 _MARK = "made-by-demo"
+_WORK = (INBOUND.name, SEGMENT_DEFINITIONS.name)
 
 
 def make_fresh(settings: LocalSettings, say: Say) -> None:
@@ -24,17 +26,23 @@ def make_fresh(settings: LocalSettings, say: Say) -> None:
     layout = Layout(settings.home)
     mark = layout.run / _MARK
     if layout.kafka.is_dir() and any(layout.kafka.iterdir()):
-        if not mark.exists():
+        if not mark.exists() and _holds_work(layout):
             raise UsageError(
                 f"{settings.home} holds data that no demo made, and a demo begins with an empty system. Remove it with "
                 "`make down clean`, or let the demo live elsewhere: FRESHET_LOCAL_HOME=.freshet-demo make demo"
             )
         if platform.stop(settings):
-            say("ended what the last demo had left running")
+            say("ended what was running here")
         platform.clean(settings)
-        say("removed the last demo's data: each demo begins with an empty system")
+        say("removed what was here before: each demo begins with an empty system")
     layout.prepare(settings.disk_free_mb_min)
     mark.touch()
+
+
+def _holds_work(layout: Layout) -> bool:
+    """Tells whether anybody has sent a message or defined a segment: a system that was only started has neither."""
+    logs = (path for topic in _WORK for path in layout.kafka.rglob(f"*{topic}-*/*.log"))
+    return any(path.stat().st_size for path in logs)
 
 
 @contextlib.contextmanager

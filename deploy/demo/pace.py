@@ -1,7 +1,9 @@
 """How far ahead of the decisions the sender may run.
 
 A replay sends as fast as the system decides, no faster: waiting records would only make every latency longer. The
-lead covers about two and a half seconds of work, because commits, which tell how far the work is, trail by a second.
+lead covers about three seconds of work, because commits, which tell how far the work is, trail by a second, and it has
+a least size, because stages work in batches: a thin stream would make each batch, and so the whole system, less
+efficient.
 """
 
 from collections import deque
@@ -9,8 +11,8 @@ from dataclasses import dataclass, field
 
 from deploy.demo.pipeline import Look
 
-LEAD_MIN, LEAD_MAX = 4_000, 50_000
-_LEAD_S = 2.5
+LEAD_MIN, LEAD_MAX = 12_000, 50_000
+_LEAD_S = 3.0
 _RATE_WINDOW_S = 5.0
 
 

@@ -60,7 +60,7 @@ _HTTP = ("HTTP_HOST", "HTTP_PORT")
 _KAFKA = ("KAFKA_BOOTSTRAP_SERVERS", "TOPIC_PREFIX")
 
 SERVICES: tuple[Service, ...] = (
-    Service("ingestion", ("kafka", "redis"), (*_HTTP, *_KAFKA, "REDIS_URL", "DATABASE_URL", "CLOCK")),
+    Service("ingestion", ("kafka",), (*_HTTP, *_KAFKA, "DATABASE_URL", "CLOCK")),
     Service(
         "segmentation",
         ("kafka", "redis", "ingestion"),

@@ -1,15 +1,16 @@
 """Builds the ingestion process: the only place where its parts meet."""
 
-from uuid import uuid4
-
-from mode import Service
 from prometheus_client import CollectorRegistry
 
-from services.ingestion import api, stream
-from services.ingestion.adapters.inbound import KafkaInboundLog
-from services.ingestion.adapters.registry import CompiledDatasets, SqlRegistry, metadata
-from services.ingestion.adapters.schemas import JsonSchemaCompiler
-from services.ingestion.handlers import Collection, Registrations
+from services.ingestion import stream
+from services.ingestion.adapters.catalogue import RegisteredCatalogue
+from services.ingestion.adapters.inbound_log import KafkaInboundLog
+from services.ingestion.adapters.json_schema import compile_schema
+from services.ingestion.adapters.registrations import SqlRegistrations, metadata
+from services.ingestion.api import collection, registration
+from services.ingestion.api.body import Admission
+from services.ingestion.handlers.collection import CollectionHandlers
+from services.ingestion.handlers.registration import RegistrationHandlers
 from services.ingestion.metrics import IngestionMetrics
 from services.ingestion.settings import Settings
 from shared.adapters.kafka import Producer
@@ -21,24 +22,26 @@ from shared.runtime.http_host import create_api
 from shared.runtime.metrics import StageMetrics
 from shared.runtime.process import Process
 
-_DOC = "Validates and identifies messages from HTTP and Kafka."
+_DOC = "Takes XDM messages over HTTP and Kafka, validates and identifies them, and keeps one log per person."
 
 
 def build(settings: Settings) -> Process:
-    """Puts registrations (SQL), the HTTP door and the Kafka door together."""
+    """Puts registrations (SQL, HTTP), the collection door (HTTP) and the stage (Kafka) together."""
     registry = CollectorRegistry()
+    metrics = IngestionMetrics(registry)
     health = Health()
     database = Database(settings.database_url, metadata)
     producer = Producer(settings.kafka_bootstrap_servers, settings.topic_prefix, "ingestion")
-    registrations = SqlRegistry(database)
-    datasets = CompiledDatasets(registrations, WallClock())
-    stage = stream.stage(datasets, settings.tenant, stream_clock=settings.clock == "stream")
+    registrations = SqlRegistrations(database, settings.tenant)
+    catalogue = RegisteredCatalogue(registrations, compile_schema)
+    stage = stream.stage(lambda: catalogue.datasets, catalogue.learn, settings.tenant, settings.clock)
     feed = StageFeed(stage, settings, producer, StageMetrics("ingestion", registry))
-    collection = Collection(datasets, KafkaInboundLog(producer), settings.tenant, settings.in_flight_max)
     app = create_api("ingestion", _DOC, health, registry)
-    verbs = Registrations(registrations, JsonSchemaCompiler(), lambda: str(uuid4()))
-    app.include_router(api.routes(verbs, collection, IngestionMetrics(registry)))
+    collection.add_error_table(app)
+    collecting = CollectionHandlers(catalogue, KafkaInboundLog(producer), settings.tenant, settings.in_flight_max)
+    app.include_router(collection.routes(collecting, Admission(settings, metrics), metrics))
+    registering = RegistrationHandlers(registrations, catalogue, compile_schema, WallClock(), settings.tenant)
+    app.include_router(registration.routes(registering))
     for name, ping in (("sql", database.ping), ("kafka", producer.ping), ("feed", feed.ping)):
         health.add(name, ping)
-    components: list[Service] = [database, producer, feed]
-    return Process("ingestion", settings, app, health, components)
+    return Process("ingestion", settings, app, health, (database, producer, catalogue, feed))

@@ -1,104 +1,87 @@
-"""What ingestion's handlers need from outside."""
+"""What ingestion needs from outside."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from services.ingestion.domain import Dataset, SchemaClass
+from services.ingestion.domain.acceptance import Dataset
+from services.ingestion.domain.registrations import Connection, DatasetDefinition, SchemaDefinition
+from services.ingestion.errors import Violation
 from shared.contracts.headers import Headers
 
 
 @dataclass(frozen=True, slots=True)
-class RegisteredSchema:
-    """A JSON Schema under an id. `builtin` ones ship with Freshet and cannot be removed."""
-
-    id: str
-    title: str
-    kind: SchemaClass
-    document: Mapping[str, Any]
-    builtin: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RegisteredDataset:
-    """`identity_path` is a JSON pointer to the primary identity, or empty: `identityMap` tells."""
-
-    id: str
-    name: str
-    schema_id: str
-    identity_path: str = ""
-    identity_namespace: str = ""
-    enabled: bool = True
-    builtin: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """An HTTP inlet. With `dataset_id` it takes messages of that dataset only."""
-
-    id: str
-    name: str
-    dataset_id: str = ""
-
-
-class Registry(Protocol):
-    """Keeps schemas, datasets and connections."""
-
-    async def schemas(self) -> Sequence[RegisteredSchema]: ...
-
-    async def datasets(self) -> Sequence[RegisteredDataset]: ...
-
-    async def connections(self) -> Sequence[Connection]: ...
-
-    async def add_schema(self, schema: RegisteredSchema) -> None:
-        """Raises Rejected (conflict) when the id is taken."""
-        ...
-
-    async def add_dataset(self, dataset: RegisteredDataset) -> None:
-        """Raises Rejected (conflict) when the id or the name is taken."""
-        ...
-
-    async def add_connection(self, connection: Connection) -> None: ...
-
-    async def remove_connection(self, connection_id: str) -> bool: ...
-
-
-class Datasets(Protocol):
-    """Datasets ready to check messages; what is not known yet is looked for in the registry."""
-
-    async def find(self, dataset_id: str) -> Dataset | None: ...
-
-    async def learn(self, dataset_ids: Sequence[str]) -> None:
-        """Makes sure that datasets registered a moment ago, maybe at another process, are known."""
-        ...
-
-    def known(self, dataset_id: str) -> Dataset | None: ...
-
-
-class SchemaCompiler(Protocol):
-    """Checks that a document is a JSON Schema."""
-
-    def check(self, document: Mapping[str, Any]) -> None:
-        """Raises Rejected saying what is wrong with the schema."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Acceptance:
-    """Where an accepted message lies in `inbound`."""
+class Durable:
+    """Where an acknowledged record lies in `inbound`, and Kafka's time of it in ms."""
 
     partition: int
     offset: int
-    received_ms: int
-
-    @property
-    def transaction_id(self) -> str:
-        return f"{self.received_ms}:{self.partition}:{self.offset}"
+    timestamp_ms: int
 
 
 class InboundLog(Protocol):
-    """The durable log of accepted messages."""
+    """Appends to `inbound`."""
 
-    async def append(self, key: str, raw: bytes, headers: Headers) -> Acceptance:
-        """Returns once the message is durable. Raises Retryable when that is not known."""
+    async def append(self, key: str, raw: bytes, headers: Headers) -> Durable:
+        """Returns once the record is durable. Raises Retryable when that is not known: the same may be sent again."""
+        ...
+
+
+class Validator(Protocol):
+    """A compiled JSON Schema."""
+
+    def is_valid(self, entity: Any) -> bool: ...
+
+    def violations(self, entity: Any) -> tuple[Violation, ...]:
+        """Returns the first broken rules, at most five."""
+        ...
+
+
+Compile = Callable[[Mapping[str, Any]], Validator]
+"""Compiles a JSON Schema. Raises Rejected when it is not one, or refers to anything outside itself."""
+
+
+class Registrations(Protocol):
+    """The store of schemas, datasets and connections of one tenant, built-in ones included.
+
+    Reads see what was written before. Adding what exists already, by id, raises Rejected (`conflict`).
+    """
+
+    async def schemas(self) -> Sequence[SchemaDefinition]: ...
+
+    async def datasets(self) -> Sequence[DatasetDefinition]: ...
+
+    async def connections(self) -> Sequence[Connection]: ...
+
+    async def add_schema(self, schema: SchemaDefinition) -> None: ...
+
+    async def add_dataset(self, dataset: DatasetDefinition) -> None: ...
+
+    async def replace_dataset(self, dataset: DatasetDefinition) -> None: ...
+
+    async def add_connection(self, connection: Connection) -> None: ...
+
+    async def remove_schema(self, schema_id: str) -> None: ...
+
+    async def remove_dataset(self, dataset_id: str) -> None: ...
+
+    async def remove_connection(self, connection_id: str) -> None: ...
+
+
+class Catalogue(Protocol):
+    """Registrations as this process knows them, compiled and ready; seconds old at most."""
+
+    @property
+    def datasets(self) -> Mapping[str, Dataset]: ...
+
+    async def connection(self, connection_id: str) -> Connection | None:
+        """Looks again in the store for a connection it does not know."""
+        ...
+
+    async def dataset(self, dataset_id: str) -> Dataset | None:
+        """Looks again in the store for a dataset it does not know."""
+        ...
+
+    async def refresh(self) -> None:
+        """Reads the store now: what was just registered is in force when this returns."""
         ...

@@ -13,3 +13,11 @@ class Settings(ServiceSettings, KafkaSettings, SqlSettings, ClockSettings):
     in_flight_max: int = Field(
         default=2_000, ge=1, description="HTTP messages that may wait for Kafka at once; more are answered 503."
     )
+    in_flight_bytes_max: int = Field(
+        default=64 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="Bytes of HTTP bodies held at once; a request that needs more is answered 503.",
+    )
+    body_timeout_s: float = Field(
+        default=10.0, gt=0, le=300, description="Seconds a client may take to send a request's body."
+    )

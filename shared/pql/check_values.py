@@ -1,6 +1,6 @@
 """Typing rules of values: conditions, comparisons and arithmetic."""
 
-from shared.pql.core import TRUE, Apply, Const, Core, Each
+from shared.pql.core import TRUE, Apply, Const, Core, Each, Inside, Segment, Sequence
 from shared.pql.errors import CheckError, Span
 from shared.pql.instants import parse_instant
 from shared.pql.types import (
@@ -28,7 +28,10 @@ def truth(value: Core) -> Core:
     """Use a value as a condition: a boolean as it is, an array if it is not empty."""
     match value.type.kind:
         case "boolean":
-            return value
+            # A field declared boolean may hold anything, or nothing; an operation always answers true or false.
+            answers = isinstance(value, Inside | Segment | Sequence | Const)
+            answers |= isinstance(value, Apply) and value.operation != "if"
+            return value if answers else Apply("truth", (value,), type=BOOLEAN, span=value.span)
         case "any" | "null":
             return Apply("truth", (value,), type=BOOLEAN, span=value.span)
         case "array":

@@ -129,6 +129,29 @@ class Cursor:
         self.expect_symbol(")", "after the time zone")
         return zone
 
+    def starts_lambda(self) -> bool:
+        """Tell whether `(a, b) =>` starts here."""
+        if not self.is_symbol("("):
+            return False
+        offset = 1
+        while self.peek(offset).kind in (Kind.NAME, Kind.QUOTED):
+            follows = self.peek(offset + 1).text
+            if follows == ")":
+                return self.peek(offset + 2).text == "=>"
+            if follows != ",":
+                return False
+            offset += 2
+        return False
+
+    def parameters(self) -> tuple[str, ...]:
+        """Take the names in parentheses."""
+        self.expect_symbol("(", "before the parameters")
+        names = [self.name("a parameter name")]
+        while self.take_symbol(","):
+            names.append(self.name("a parameter name"))
+        self.expect_symbol(")", "after the parameters")
+        return tuple(names)
+
     def since(self, start: int) -> Span:
         """The span from `start` to the end of the last token taken."""
         return Span(start, self.tokens[self.at - 1].span.end if self.at else start)

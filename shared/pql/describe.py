@@ -65,7 +65,7 @@ def _apply(node: Apply) -> str:
         return f"not ({arguments[0]})"
     if operation == "array":
         return f"[{', '.join(arguments)}]"
-    if operation in ("instant", "truth"):
+    if operation in ("instant", "truth", "single"):
         return arguments[0]
     if operation in _INFIX and len(arguments) > 1:
         wrapped = [

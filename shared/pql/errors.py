@@ -19,6 +19,7 @@ class Span(NamedTuple):
 
 
 NO_SPAN = Span(0, 0)
+_MESSAGE_CHARACTERS_MAX = 400
 
 
 class PqlError(Rejected):
@@ -27,6 +28,9 @@ class PqlError(Rejected):
     stage = "pql"
 
     def __init__(self, message: str, span: Span = NO_SPAN, hint: str | None = None, text: str = "") -> None:
+        # Messages quote the text, and a hostile text may be one word of 64 KiB.
+        if len(message) > _MESSAGE_CHARACTERS_MAX:
+            message = f"{message[: _MESSAGE_CHARACTERS_MAX // 2]} ... {message[-_MESSAGE_CHARACTERS_MAX // 2 :]}"
         super().__init__(message, Reason.EXPRESSION)
         self.span = span
         self.hint = hint

@@ -84,7 +84,7 @@ def due(plan: Plan, state: ProfileState, profile: Profile, now: int) -> Outcome:
 
 
 def read_features(plan: Plan, state: ProfileState, profile: Profile, now: int) -> dict[str, float | None]:
-    """All features at `now`: numbers; truth as 1 or 0; durations in seconds; instants in seconds since 1970; else null."""
+    """All features at `now`; truth is 1 or 0, durations are seconds, instants seconds since 1970, all else null."""
     context = _context(plan, state, profile, max(now, state.now))
     result: dict[str, float | None] = {}
     for feature in plan.features:
@@ -120,7 +120,7 @@ class Run:
         self.features_touched = False
 
     def adopt_plan(self) -> None:
-        """Take up a plan the profile has not been evaluated under: mark what it changed, drop what it no longer needs."""
+        """Take up a plan new to the profile: mark what it changed, drop what it no longer needs."""
         plan, state = self.plan, self.state
         if state.plan == plan.key:
             return

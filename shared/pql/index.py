@@ -18,7 +18,7 @@ Path = tuple[str, ...]
 
 @dataclass(slots=True)
 class Matcher:
-    """One condition on events and the leaves that want the events meeting it; `test` is None if the index proves all."""
+    """A condition on events and the leaves that want the events meeting it; `test` is None if the index proves all."""
 
     predicate: Core
     types: tuple[str, ...] | None

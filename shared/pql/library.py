@@ -57,6 +57,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "%": operators.remainder,
     "negate": operators.negated,
     "whole": operators.whole,
+    "single": operators.single,
     "intersects": operators.intersects,
     "intersection": operators.intersection,
     "subsetOf": operators.subset,

@@ -33,8 +33,9 @@ def flatten(values: Iterable[Any]) -> list[Any]:
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether the value is a number; NaN is none, so that it behaves as null everywhere."""
-    return value.__class__ in _NUMBERS and value == value
+    """Tell whether the value is a number; NaN and infinity are none, so that they behave as null."""
+    kind = value.__class__
+    return kind is int or (kind is float and math.isfinite(value))
 
 
 def truth(value: Any) -> bool:
@@ -199,6 +200,11 @@ def total(*terms: Any) -> Any:
 def negated(value: Any) -> Any:
     """The unary minus."""
     return -value if is_number(value) else None
+
+
+def single(value: Any) -> Any:
+    """The value if it is no array."""
+    return None if value.__class__ is list else value
 
 
 def whole(value: Any) -> Any:

@@ -44,8 +44,8 @@ def parse(text: str) -> Query:
 class _Parser(Cursor):
     def query(self) -> Query:
         parameters: tuple[str, ...] = ()
-        if self._starts_lambda():
-            parameters = self._parameters()
+        if self.starts_lambda():
+            parameters = self.parameters()
             self.expect_symbol("=>", "after the parameters")
         body = self.expression()
         if self.token.kind is not Kind.END:
@@ -162,36 +162,15 @@ class _Parser(Cursor):
         self.expect_symbol("(", "before the arguments")
         arguments: list[Node] = []
         while not self.is_symbol(")"):
-            arguments.append(self._enclosed(self._lambda if self._starts_lambda() else self.expression))
+            arguments.append(self._enclosed(self._lambda if self.starts_lambda() else self.expression))
             if not self.take_symbol(","):
                 break
         self.expect_symbol(")", "after the arguments")
         return tuple(arguments)
 
-    def _starts_lambda(self) -> bool:
-        if not self.is_symbol("("):
-            return False
-        offset = 1
-        while self.peek(offset).kind in (Kind.NAME, Kind.QUOTED):
-            follows = self.peek(offset + 1).text
-            if follows == ")":
-                return self.peek(offset + 2).text == "=>"
-            if follows != ",":
-                return False
-            offset += 2
-        return False
-
-    def _parameters(self) -> tuple[str, ...]:
-        self.expect_symbol("(", "before the parameters")
-        names = [self.name("a parameter name")]
-        while self.take_symbol(","):
-            names.append(self.name("a parameter name"))
-        self.expect_symbol(")", "after the parameters")
-        return tuple(names)
-
     def _lambda(self) -> Node:
         start = self.token.span.start
-        parameters = self._parameters()
+        parameters = self.parameters()
         self.expect_symbol("=>", "after the parameters")
         return Lambda(parameters, self.expression(), span=self.since(start))
 

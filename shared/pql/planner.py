@@ -23,7 +23,7 @@ from shared.pql.thresholds import by_number
 from shared.pql.windows import NEVER
 
 PLANS_REMEMBERED_MAX = 64
-"""How many earlier plans a plan can tell its differences from; profiles last seen before those re-evaluate everything."""
+"""Earlier plans a plan can tell its differences from; profiles last seen before those re-evaluate everything."""
 
 
 def build_plan(

@@ -1,7 +1,7 @@
 """Syntax tree <-> `pql/json`, the reference's tree as JSON.
 
-Operators, functions and methods are `fnApply`, fields `fieldLookup`, constants `literal`, `$1` is `parameterReference`. What
-the reference's four kinds cannot say (names, lambdas, time) is an `fnApply` of a function of its own whose name starts with
+Operators, functions and methods are `fnApply`, fields `fieldLookup`, constants `literal`, `$1` is `parameterReference`.
+What these four kinds cannot say (names, lambdas, time) is an `fnApply` of a function of its own whose name starts with
 a colon, so that both directions lose nothing.
 """
 

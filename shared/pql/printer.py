@@ -95,7 +95,7 @@ def _form(node: Node) -> str:
         case Quantifier(kind=kind, bindings=bindings):
             return f"{kind} {', '.join(_binding(kind, binding) for binding in bindings)}"
         case Select(name=name, source=source, condition=condition):
-            return f"select {_name(name)} from {_operand(source)}{_where(condition)}"
+            return f"select {_binding('exists', Binding(name, source, condition))}"
         case Aggregate(function=function, value=value, name=name, source=source, condition=condition):
             over = f"{_name(name)} from {_operand(source)}{_where(condition)}"
             return f"{function} {_operand(value)} over {over}"

@@ -134,12 +134,20 @@ def compare_with_now(node: Core) -> Core:
     if _is_now(minuend):
         # now - x > d  is  now - d > x
         assert isinstance(minuend, Bound)
-        return _now_against(replace(minuend, micros=minuend.micros - right.value), operation, subtrahend, node) or node
+        return (
+            _now_against(replace(minuend, micros=minuend.micros - right.value), operation, _single(subtrahend), node)
+            or node
+        )
     if _is_now(subtrahend):
         assert isinstance(subtrahend, Bound)
         moved = replace(subtrahend, micros=subtrahend.micros + right.value)
-        return _now_against(moved, _MIRROR[operation], minuend, node) or node
+        return _now_against(moved, _MIRROR[operation], _single(minuend), node) or node
     return node
+
+
+def _single(node: Core) -> Core:
+    # Arithmetic has no value over an array, while a comparison may hold for one of its items.
+    return Apply("single", (node,), type=node.type, span=node.span)
 
 
 def _is_now(node: Core) -> bool:

@@ -1,4 +1,4 @@
-"""A profile's stream state: memberships, horizons, history leaves and the duplicate guard, and its versioned encoding."""
+"""A profile's stream state: memberships, horizons, history leaves, the duplicate guard; and its versioned encoding."""
 
 from array import array
 from collections.abc import Iterable

@@ -1,8 +1,8 @@
 """`count >= n`: the commonest question to history, and one that rarely changes its answer.
 
-Where a count is only ever compared with numbers, an event matters to a segment when it brings the count to the segment's
-number, and to no other. The horizon a segment keeps may then be too early, never too late: at worst it is judged once
-more at that instant and found unchanged.
+Where a count is only ever compared with numbers, an event matters to the segments whose number it brings the count to,
+and to no other. The horizon a segment keeps may then be too early, never too late: at worst it is judged once more at
+that instant and found unchanged.
 """
 
 from collections.abc import Iterable, Mapping

@@ -37,7 +37,7 @@ _TITLES = {400: "Invalid request", 404: "Not found", 409: "Features do not match
 _encode = msgspec.json.Encoder().encode
 
 
-class _Disconnected(Exception):  # noqa: N818 - ends a request, is not an error
+class _Disconnected(Exception):
     pass
 
 

@@ -19,7 +19,9 @@ _FLOAT_EXACT_INTEGER = 1 << 53
 
 
 def grow(partials: list[float], value: float) -> None:
-    """Add a float to exact partials, in place."""
+    """Add a float to exact partials, in place; beyond a double's range the sum is infinite and stays so."""
+    if partials and not math.isfinite(partials[-1]):
+        return
     kept = 0
     for partial in partials:
         if abs(value) < abs(partial):
@@ -31,6 +33,8 @@ def grow(partials: list[float], value: float) -> None:
             kept += 1
         value = high
     partials[kept:] = [value]
+    if not math.isfinite(value):
+        partials[:] = [math.inf]
 
 
 def exact_parts(value: Any) -> tuple[float, ...]:
@@ -172,6 +176,9 @@ def _variance_merge(left: list[Any], right: list[Any]) -> list[Any]:
 
 def _variance_result(accumulator: list[Any]) -> Any:
     count, sums, squares = accumulator
+    if not all(map(math.isfinite, (*sums, *squares))):
+        # The squares have left a double's range; there is no number to give.
+        return None
     exact = [sum(map(Fraction, part), Fraction()) for part in (sums, squares)]
     return arrays.exact_variance(exact[0], exact[1], count)
 

@@ -28,8 +28,8 @@ Reading = tuple[Any, int]
 class LeafSpec:
     """What a leaf computes; equal specs of different segments are one leaf.
 
-    `entries` is how many it keeps per profile. `predicate` and `body` see the event as variable 0. `interval` is the window as written, `names` the fields a
-    general leaf keeps (None: all).
+    `predicate` and `body` see the event as variable 0. `interval` is the window as written, `names` the fields a
+    general leaf keeps (None: all), `entries` how many events it keeps per profile.
     """
 
     family: str
@@ -66,7 +66,7 @@ class Leaf:
         raise NotImplementedError
 
     def level(self, state: Any, at: int, now: int) -> int:
-        """Right after inserting an event: the count it brought about, UNCHANGED, or ANYTHING if that is not so simple."""
+        """After an insertion: the count it brought about, UNCHANGED, or ANYTHING if it is not so simple."""
         return ANYTHING
 
     def merge(self, left: Any, right: Any, now: int) -> Any:

@@ -39,6 +39,7 @@ class Shape:
     before: tuple[tuple[Forbidden, ...], ...]
     after: tuple[Forbidden, ...]
     total: int | None
+    needed: int
 
 
 def shape_of(steps: Sequence[tuple[int | None, bool]], total: int | None) -> Shape:
@@ -55,12 +56,19 @@ def shape_of(steps: Sequence[tuple[int | None, bool]], total: int | None) -> Sha
             gaps.append(gap)
             before.append(tuple(forbidden))
             forbidden = []
-    return Shape(tuple(positive), tuple(gaps), tuple(before), tuple(forbidden), total)
+    return Shape(
+        tuple(positive), tuple(gaps), tuple(before), tuple(forbidden), total, sum(1 << bit for bit in positive)
+    )
 
 
 def match(times: Sequence[int], masks: Sequence[int], shape: Shape, now: int) -> tuple[bool, int]:
     """Whether events (ordered by time, all at or before `now`; bit i of a mask: condition i holds) match the shape,
     and when a trailing negated step's time will next have passed."""
+    seen = 0
+    for mask in masks:
+        seen |= mask
+    if shape.needed & ~seen:
+        return False, NEVER
     matcher = _Matcher(times, masks, shape)
     reached = matcher.starts()
     for index in range(1, len(shape.steps)):
@@ -149,7 +157,7 @@ class _Matcher:
 
 
 def matches_sequence(context: Any, source: Any, conditions: Sequence[Condition], shape: Shape) -> bool:
-    """Match over a list of events at the context's instant (the general form; the sequence leaf keeps masks instead)."""
+    """Match over a list of events at the context's instant: the general form; the sequence leaf keeps masks."""
     items = source if source.__class__ is list else []
     events = sorted(
         (item for item in items if item.__class__ is dict and item.get("timestamp").__class__ is int),

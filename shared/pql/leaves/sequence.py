@@ -3,7 +3,7 @@
 State: [times, events, masks]; bit i of a mask says that the event meets the condition of step i, its time apart.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from typing import Any
 
@@ -99,6 +99,13 @@ def _blank(masks: list[int], times: list[int], bit: int, window: Window, now: in
     """Clear the bit of events outside the step's window; return when the first of its events crosses an end."""
     low, high = window.ends(now)
     until = NEVER
+    if window.high is None:
+        # All events have happened, so only the old end matters, and the oldest event inside leaves first.
+        start = bisect_left(times, low)
+        for index in range(start):
+            masks[index] &= ~(1 << bit)
+        first = next((index for index in range(start, len(masks)) if masks[index] >> bit & 1), None)
+        return NEVER if first is None else window.leaves_at(times[first], now)
     for index, mask in enumerate(masks):
         if not mask >> bit & 1:
             continue

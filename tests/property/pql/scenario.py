@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shared.pql import (
+    CheckError,
     Event,
     FeatureSpec,
     LimitError,
@@ -31,6 +32,30 @@ from tests.support.naive.generate import DAY, MINUTE, START, Generator
 from tests.support.naive.values import Duration, Instant
 
 PERMISSIVE = Schema.permissive()
+_TEXT, _NUMBER, _FLAG = {"type": "string"}, {"type": "number"}, {"type": "boolean"}
+_INSTANT = {"type": "string", "format": "date-time"}
+
+
+def _object(**fields: object) -> dict[str, object]:
+    return {"type": "object", "properties": fields}
+
+
+_ITEMS = {"type": "array", "items": _object(sku=_TEXT, qty=_NUMBER, price=_NUMBER)}
+DECLARED = Schema.from_json_schema(
+    _object(
+        tier=_TEXT,
+        age=_NUMBER,
+        flag=_FLAG,
+        joined=_INSTANT,
+        renews=_INSTANT,
+        tags={"type": "array", "items": _TEXT},
+        orders=_ITEMS,
+        geo=_object(lat=_NUMBER, lon=_NUMBER),
+        prefs=_object(x=_TEXT, y=_NUMBER),
+    ),
+    _object(price=_NUMBER, sku=_TEXT, ok=_FLAG, due=_INSTANT, items=_ITEMS),
+)
+"""The generator's vocabulary with its types; the values sent do not always keep to them."""
 LISTS = frozenset({"vip"})
 
 
@@ -131,11 +156,15 @@ def as_number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def affordable(text: str) -> bool:
-    """Whether the expression stays within the limits of cost."""
+def acceptable(text: str, schema: Schema) -> bool:
+    """Whether the expression stays within the limits of cost, and within the types if they are declared."""
     try:
-        compile_segment(text, PERMISSIVE)
+        compile_segment(text, schema)
     except LimitError:
+        return False
+    except CheckError:
+        if schema is PERMISSIVE:
+            raise
         return False
     return True
 
@@ -143,18 +172,21 @@ def affordable(text: str) -> bool:
 def scenario(seed: int, segments: int = 3, features: int = 2) -> Scenario:
     """A plan of random segments and features, before anything has happened."""
     generator = Generator(seed)
+    schema = DECLARED if seed % 3 == 0 else PERMISSIVE
     specs, queries = [], {}
     for index in range(segments):
         name, text = f"s{index}", generator.condition(2)
-        while not affordable(text):
+        while not acceptable(text, schema):
             text = generator.condition(2)
-        specs.append(SegmentSpec(name, 1, compile_segment(text, PERMISSIVE)))
+        specs.append(SegmentSpec(name, 1, compile_segment(text, schema)))
         queries[name] = parse(text)
         generator.segments.append(name)
     feature_specs, feature_queries = [], {}
     for index in range(features):
         text = generator.amount(1)
-        feature_specs.append(FeatureSpec(f"f{index}", compile_feature(text, PERMISSIVE)))
+        while not acceptable(f"({text}) > 0", schema):
+            text = generator.amount(1)
+        feature_specs.append(FeatureSpec(f"f{index}", compile_feature(text, schema)))
         feature_queries[f"f{index}"] = parse(text)
     world = World(START, lists=LISTS, segments=queries)
     return Scenario(generator, queries, feature_queries, build_plan(specs, feature_specs), world)

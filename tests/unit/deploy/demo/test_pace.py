@@ -57,7 +57,7 @@ def test_the_lead_grows_with_the_rate_up_to_its_limit() -> None:
     grown = pace.lead
     pace.note(_look(2, written=900_000, decided=900_000))
 
-    assert (20_000, LEAD_MAX) == (grown, pace.lead)
+    assert (24_000, LEAD_MAX) == (grown, pace.lead)
 
 
 def test_the_pipeline_is_at_rest_after_nothing_was_left_for_a_while() -> None:

@@ -1,0 +1,94 @@
+"""The catalogue never lets a record of a registered dataset pass for one of an unknown dataset."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from services.ingestion.adapters.catalogue import RegisteredCatalogue
+from services.ingestion.adapters.json_schema import compile_schema
+from services.ingestion.adapters.registrations import SqlRegistrations, metadata
+from services.ingestion.adapters.schemas import EVENT_SCHEMA
+from services.ingestion.domain.registrations import DatasetDefinition
+from shared.adapters.sql import Database
+from shared.kernel.errors import Retryable
+
+
+class Flaky(SqlRegistrations):
+    """Does not answer as often as `failures` says; counts looks."""
+
+    failures = 0
+    looks = 0
+
+    async def datasets(self) -> Sequence[DatasetDefinition]:
+        self.looks += 1
+        if self.failures > 0:
+            self.failures -= 1
+            raise Retryable("the registrations database does not answer")
+        return await super().datasets()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Flaky]:
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/ingestion.db", metadata)
+    await database.start()
+    yield Flaky(database, "default")
+    await database.stop()
+
+
+def definition(id_: str) -> DatasetDefinition:
+    return DatasetDefinition(id_, id_, EVENT_SCHEMA)
+
+
+async def test_all_partitions_wait_for_the_first_look(store: Flaky) -> None:
+    await store.add_dataset(definition("shop"))
+    catalogue = RegisteredCatalogue(store, compile_schema)
+
+    async def partition() -> bool:
+        await catalogue.learn({"shop"})
+        return "shop" in catalogue.datasets
+
+    assert all(await asyncio.gather(*(partition() for _ in range(8))))
+
+
+async def test_a_dataset_registered_elsewhere_a_moment_ago_is_found(store: Flaky) -> None:
+    catalogue = RegisteredCatalogue(store, compile_schema)
+    await catalogue.refresh()
+    await store.add_dataset(definition("shop"))
+
+    await catalogue.learn({"shop"})
+
+    assert "shop" in catalogue.datasets
+
+
+async def test_records_wait_while_the_store_does_not_answer(store: Flaky) -> None:
+    await store.add_dataset(definition("shop"))
+    catalogue = RegisteredCatalogue(store, compile_schema)
+    store.failures = 2
+
+    await catalogue.learn({"shop"})
+
+    assert "shop" in catalogue.datasets
+
+
+async def test_what_is_known_needs_no_store(store: Flaky) -> None:
+    await store.add_dataset(definition("shop"))
+    catalogue = RegisteredCatalogue(store, compile_schema)
+    await catalogue.learn({"shop"})
+    store.failures = 1_000
+
+    await catalogue.learn({"shop"})
+
+    found = await catalogue.dataset("shop")
+    assert found is not None
+    assert found.id == "shop"
+
+
+async def test_a_flood_of_one_unknown_dataset_costs_one_look(store: Flaky) -> None:
+    catalogue = RegisteredCatalogue(store, compile_schema)
+
+    for _ in range(100):
+        await catalogue.learn({"nowhere"})
+
+    assert store.looks == 1
