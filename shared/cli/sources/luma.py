@@ -51,18 +51,18 @@ class LumaSource:
             times, arrivals = batch["occurred_us"].to_pylist(), batch["received_us"].to_pylist()
             plain = batch.drop_columns(["occurred_us", "received_us"]).to_pylist()
             for row, occurred, received in zip(plain, times, arrivals, strict=True):
-                ids = _identities(row["endUserIDs"])
-                if ids:
-                    entity = _entity(row, occurred, ids)
-                    yield event_of(datasets.events, entity, received, Identity(NAMESPACE, ids[NAMESPACE], True))
+                ids = _identities(row["endUserIDs"]["_experience"])
+                entity = _entity(row, occurred, ids)
+                yield event_of(datasets.events, entity, received, Identity(NAMESPACE, ids[NAMESPACE], True))
 
 
 def _table(path: Path) -> pa.Table:
-    """Reads the kept columns, with event and log times in µs, in order of arrival."""
+    """Reads the kept columns of rows with an ECID, with event and log times in µs, in order of arrival."""
     if not path.exists():
         raise SourceError(f"{path.parent} holds no {FILE} of the Luma data set")
     try:
         table = pq.read_table(path, columns=["_id", "timestamp", "receivedTimestamp", "endUserIDs", *_KEPT])
+        table = table.filter(pc.is_valid(pc.struct_field(table["endUserIDs"], ["_experience", "mcid", "id"])))
         occurred = _micros(table["timestamp"])
         received = pc.coalesce(_micros(table["receivedTimestamp"]), occurred)
         table = table.drop_columns(["timestamp", "receivedTimestamp"])
@@ -77,11 +77,9 @@ def _micros(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
 
 
-def _identities(end_user: dict[str, Any] | None) -> dict[str, str]:
-    known = (end_user or {}).get("_experience") or {}
-    ecid = (known.get("mcid") or {}).get("id")
-    aaid = (known.get("aaid") or {}).get("id")
-    return ({NAMESPACE: ecid} | ({"AAID": aaid} if aaid else {})) if ecid else {}
+def _identities(known: dict[str, Any]) -> dict[str, str]:
+    aaid = (known["aaid"] or {}).get("id")
+    return {NAMESPACE: known["mcid"]["id"]} | ({"AAID": aaid} if aaid else {})
 
 
 def _entity(row: dict[str, Any], occurred: int, ids: dict[str, str]) -> dict[str, Any]:

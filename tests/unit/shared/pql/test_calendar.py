@@ -47,6 +47,14 @@ def test_a_day_the_month_lacks_becomes_its_last() -> None:
     assert civil(add_units(march_31, "year", -1)) == (2023, 3, 31)
 
 
+@pytest.mark.parametrize("months", [-1, -3, -12, 1, 2])
+def test_a_later_now_never_looks_further_back(months: int) -> None:
+    start = days_from_civil(2024, 1, 27) * DAY
+    values = [add_units(start + hour * FIXED["hour"], "month", months) for hour in range(24 * 500)]
+
+    assert values == sorted(values)
+
+
 @pytest.mark.parametrize(
     "bound",
     [
