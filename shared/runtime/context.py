@@ -17,7 +17,8 @@ S = TypeVar("S")
 class Limits:
     """Bounds of one worker's memory and of how long deadlines may keep records waiting."""
 
-    batches_queued_max: int = 2
+    batch_rows_max: int = 2_000
+    rows_queued_max: int = 4_000
     batches_unsettled_max: int = 4
     states_cached_max: int = 20_000
     deadlines_slice_max: int = 1_000

@@ -38,7 +38,10 @@ class PartitionWorker(Generic[V, S]):
         self._fence = fence
         self._stepper: Stepper[V, S] = Stepper(context.stage)
         self._cache: StateCache[S] = StateCache(context.limits.states_cached_max)
-        self._inbox: asyncio.Queue[Sequence[ConsumerRecord]] = asyncio.Queue(context.limits.batches_queued_max)
+        self._inbox: asyncio.Queue[Sequence[ConsumerRecord]] = asyncio.Queue()
+        self._rows_queued = 0
+        self._taken = asyncio.Event()
+        self._stopped = False
         self._settler: Settler[V, S] = Settler(context, partition, fence, self._cache)
         self._tasks: list[asyncio.Task[None]] = []
         self._read_offset = NO_OFFSET
@@ -87,11 +90,17 @@ class PartitionWorker(Generic[V, S]):
             self._tasks.append(asyncio.create_task(_guard(work, crash), name=f"{self._stage.name}-{self.partition}"))
 
     async def put(self, records: Sequence[ConsumerRecord]) -> None:
-        """Accepts a micro-batch; waits while the worker is behind (back-pressure)."""
-        await self._inbox.put(records)
+        """Accepts records; waits while too many wait already (back-pressure)."""
+        while self._rows_queued >= self._context.limits.rows_queued_max and not self._stopped:
+            self._taken.clear()
+            await self._taken.wait()
+        self._rows_queued += len(records)
+        self._inbox.put_nowait(records)
 
     async def stop(self, limit_s: float) -> None:
         """Finishes what has been stepped, within `limit_s`; abandons the rest, which will be read again."""
+        self._stopped = True
+        self._taken.set()  # whoever waits to hand over records is let go: they will be read again
         stepping, *settling = self._tasks
         stepping.cancel()
         await asyncio.wait({stepping})
@@ -111,24 +120,32 @@ class PartitionWorker(Generic[V, S]):
                 await self._fire_deadlines()
 
     async def _next_records(self) -> Sequence[ConsumerRecord]:
-        """Waits for a micro-batch, or returns nothing when a deadline comes first."""
-        if self._fence is None or self._next_due is None:
-            return await self._inbox.get()
+        """Waits for records and takes all that wait, up to the limit; returns nothing when a deadline comes first.
+
+        Batches so follow the load: small when quiet, for latency; large when behind, because the price of a batch
+        (acknowledgement, script) does not depend on its size.
+        """
         wait_s = self._seconds_to_deadline()
-        if wait_s is None:
-            return await self._inbox.get()
         try:
             async with asyncio.timeout(wait_s):
-                return await self._inbox.get()
+                first = await self._inbox.get()
         except TimeoutError:
             return ()
+        records = list(first)
+        while not self._inbox.empty() and len(records) < self._context.limits.batch_rows_max:
+            records += self._inbox.get_nowait()
+        self._rows_queued -= len(records)
+        self._taken.set()
+        return records
 
     def _seconds_to_deadline(self) -> float | None:
-        """None when only the log can move time on (stream clock, nothing due)."""
+        """None when only records can bring a deadline nearer: none is set, or the log moves time on (stream clock)."""
+        if self._fence is None or self._next_due is None:
+            return None
         if self._deadline_has_come():
             return 0.0
         wall = self._context.wall
-        if wall is None or self._next_due is None:
+        if wall is None:
             return None
         return max(0.001, (self._next_due + self._context.limits.deadline_grace_us - wall.now()) / 1e6)
 
