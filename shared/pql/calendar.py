@@ -93,12 +93,19 @@ def civil(instant: int, zone: str | None = None) -> tuple[int, int, int]:
 
 
 def shift_months(local: int, months: int) -> int:
-    """Move a local reading by months; a day the month does not have becomes its last day."""
+    """Move a local reading by months; a day the month does not have becomes the end of its last day.
+
+    The end, and not the same time of day: otherwise a month before 30 March, 00:00, would lie before a month before
+    29 March, 12:00, and what has left a window could come back into it.
+    """
     days, time_of_day = divmod(local, DAY)
     year, month, day = civil_from_days(days)
     year_shift, month_index = divmod(month - 1 + months, 12)
     year, month = year + year_shift, month_index + 1
-    return days_from_civil(year, month, min(day, month_days(year, month))) * DAY + time_of_day
+    last = month_days(year, month)
+    if day > last:
+        day, time_of_day = last, DAY - 1
+    return days_from_civil(year, month, day) * DAY + time_of_day
 
 
 def unit_start(instant: int, unit: Unit, zone: str | None = None, shift: int = 0) -> int:

@@ -66,7 +66,8 @@ class SequenceLeaf(Leaf):
 
     def level(self, state: Any, at: int, now: int) -> int:
         # The newest event, if it is not of the last step, completes nothing; without negation it ends nothing either.
-        newest = at <= now and state[0][-1] == at
+        times = state[0]
+        newest = at <= now and times[-1] == at and (len(times) == 1 or times[-2] < at)
         return UNCHANGED if self.plain and newest and not state[2][-1] & self.last else ANYTHING
 
     def read(self, state: Any, now: int) -> Reading:
@@ -101,7 +102,7 @@ def _blank(masks: list[int], times: list[int], bit: int, window: Window, now: in
     until = NEVER
     if window.high is None:
         # All events have happened, so only the old end matters, and the oldest event inside leaves first.
-        start = bisect_left(times, low)
+        start = bisect_left(times, low, 0, len(masks))
         for index in range(start):
             masks[index] &= ~(1 << bit)
         first = next((index for index in range(start, len(masks)) if masks[index] >> bit & 1), None)

@@ -1,11 +1,13 @@
 """One random life of a profile, told to the engine and to the naive evaluator alike."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shared.pql import (
     CheckError,
     Event,
+    Expression,
     FeatureSpec,
     LimitError,
     Outcome,
@@ -156,10 +158,10 @@ def as_number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def acceptable(text: str, schema: Schema) -> bool:
+def acceptable(text: str, schema: Schema, door: Callable[[str, Schema], Expression] = compile_segment) -> bool:
     """Whether the expression stays within the limits of cost, and within the types if they are declared."""
     try:
-        compile_segment(text, schema)
+        door(text, schema)
     except LimitError:
         return False
     except CheckError:
@@ -184,7 +186,7 @@ def scenario(seed: int, segments: int = 3, features: int = 2) -> Scenario:
     feature_specs, feature_queries = [], {}
     for index in range(features):
         text = generator.amount(1)
-        while not acceptable(f"({text}) > 0", schema):
+        while not acceptable(text, schema, compile_feature):
             text = generator.amount(1)
         feature_specs.append(FeatureSpec(f"f{index}", compile_feature(text, schema)))
         feature_queries[f"f{index}"] = parse(text)

@@ -47,7 +47,11 @@ def add(at: int, amount: DurationLiteral, sign: int, zone: str | None = None) ->
     local = moment(at).astimezone(ZoneInfo(zone) if zone else UTC)
     months = local.year * 12 + local.month - 1 + sign * amount.count * MONTHS[amount.unit]
     year, month = months // 12, months % 12 + 1
-    return micros(local.replace(year=year, month=month, day=min(local.day, monthrange(year, month)[1])))
+    last = monthrange(year, month)[1]
+    if local.day > last:
+        local = local.replace(day=1, hour=23, minute=59, second=59, microsecond=999_999)
+        return micros(local.replace(year=year, month=month, day=last))
+    return micros(local.replace(year=year, month=month))
 
 
 def start_of(node: TimeWord | CalendarUnit, now: int) -> Instant:

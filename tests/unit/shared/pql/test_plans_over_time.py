@@ -186,3 +186,13 @@ def test_explain_names_index_bound_and_last_change() -> None:
     assert "during [now - 7 days, now]" in found
     assert "keeps: at most 10,000 entries" in found
     assert "segments" in explain(build_plan([spec("s", text)]))
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a"), ("c", "d"), ("x", "y")])
+def test_an_event_that_ties_with_the_newest_may_complete_a_sequence(names: tuple[str, str]) -> None:
+    text = "chain(xEvent, timestamp, [A: WHAT(v >= 1), B: WHAT(v >= 2)])"
+    plan = build_plan([spec("s", text)])
+    early = Event("first", NOW - 1, "t", {"v": 1})
+    ties = [Event(name, NOW, "t", {"v": value}) for name, value in zip(names, (1, 2), strict=True)]
+
+    assert set(after(plan, early, *ties).members) == {"s"}

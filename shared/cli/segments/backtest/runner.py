@@ -1,0 +1,122 @@
+"""The backtest itself: events in order of time through the engine, memberships read at instants.
+
+At an instant T exactly the events before T have been seen, and all that time alone brings up to and including T.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from shared.cli.segments.backtest.events import Happening
+from shared.cli.segments.backtest.states import States
+from shared.pql import Change, Event, Plan, Profile, due, evaluate
+
+OnChanges = Callable[[str, tuple[Change, ...]], None]
+"""Called with a profile and its transitions, in order for each profile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Who is in a segment at an instant (µs): ids in order of their bytes."""
+
+    at: int
+    segment: str
+    members: Sequence[str]
+
+    @property
+    def md5(self) -> str:
+        """MD5 of the ids joined by newlines: a fingerprint for comparison, not for safety."""
+        return hashlib.md5("\n".join(self.members).encode(), usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When to look: at fixed instants, at every multiple of a span (µs), or both; with neither, after the last event.
+
+    Multiples count from `start` if there is one, else from midnight 1970. They end with the last of `at`, else with
+    the first after the last event.
+    """
+
+    at: tuple[int, ...] = ()
+    every: int | None = None
+    start: int | None = None
+
+    @property
+    def end(self) -> int | None:
+        """Events from here on are not seen; None where the data ends the backtest."""
+        return max(self.at) if self.at else None
+
+    def instants(self, first: int) -> Iterator[int]:
+        """Instants in order, given the first event's; without end if nothing but `every` is known."""
+        if self.every is None:
+            yield from sorted(set(self.at))
+            return
+        base = 0 if self.start is None else self.start
+        step = base + ((first - base) // self.every + 1) * self.every if self.start is None else base + self.every
+        fixed = sorted(set(self.at))
+        while not self.at or step <= fixed[-1]:
+            while fixed and fixed[0] < step:
+                yield fixed.pop(0)
+            if fixed and fixed[0] == step:
+                fixed.pop(0)
+            yield step
+            if self.at and not fixed:
+                return
+            step += self.every
+        yield from fixed
+
+
+@dataclass(slots=True)
+class Backtest:
+    """Runs a plan over events. `events` and `clock` (µs) say how far it is."""
+
+    plan: Plan
+    on_changes: OnChanges | None = None
+    states: States = field(default_factory=States)
+    events: int = 0
+    clock: int = 0
+
+    def run(self, happenings: Iterator[Happening], schedule: Schedule) -> Iterator[list[Snapshot]]:
+        """Yield the snapshots of each instant, in order; `happenings` are sorted and end before the schedule does."""
+        first = next(happenings, None)
+        if first is None:
+            yield from (self.look(at) for at in sorted(set(schedule.at)))
+            return
+        instants = schedule.instants(first.at)
+        ahead = next(instants, None)
+        self.feed(first)
+        for one in happenings:
+            while ahead is not None and one.at >= ahead:
+                yield self.look(ahead)
+                ahead = next(instants, None)
+            self.feed(one)
+        if ahead is None:
+            yield self.look(self.clock + 1)
+            return
+        yield self.look(ahead)
+        if schedule.at:
+            yield from (self.look(at) for at in instants)
+
+    def feed(self, one: Happening) -> None:
+        """Apply one event at its own time."""
+        self.events += 1
+        self.clock = one.at
+        states, profile = self.states, one.profile
+        event = Event(one.id, one.at, one.type, one.body)
+        outcome = evaluate(self.plan, states.take(profile), Profile(profile, {}), event, one.at)
+        states.put(profile, outcome.state)
+        if outcome.changes and self.on_changes is not None:
+            self.on_changes(profile, outcome.changes)
+
+    def look(self, at: int) -> list[Snapshot]:
+        """The members of every segment at an instant, in order of the segments' names."""
+        for profile in self.states.due(at):
+            outcome = due(self.plan, self.states.take(profile), Profile(profile, {}), at)
+            self.states.put(profile, outcome.state)
+            if outcome.changes and self.on_changes is not None:
+                self.on_changes(profile, outcome.changes)
+        members: dict[str, list[str]] = {segment.spec.id: [] for segment in self.plan.segments}
+        for segment, profile in self.states.members():
+            members[segment].append(profile)
+        # Code point order is the order of the UTF-8 bytes.
+        return [Snapshot(at, name, sorted(ids)) for name, ids in sorted(members.items())]
