@@ -1,5 +1,7 @@
 """What all partitions of a stage in one process share."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -43,10 +45,14 @@ class Context(Generic[V, S]):
         """The physical dead-letter topic of the stage's source."""
         return self.prefix + self.stage.source.dlq_name
 
-    def message(self, output: Output) -> Message:
-        """Encodes an output for its physical topic and partition."""
+    def messages(self, outputs: Sequence[Output]) -> list[Message]:
+        """Encodes outputs for their physical topics and partitions, in order, and counts them."""
+        for name, count in Counter(output.topic.name for output in outputs).items():
+            self.metrics.outputs.labels(name).inc(count)
+        return [self._message(output) for output in outputs]
+
+    def _message(self, output: Output) -> Message:
         partition = destination(output.topic, output.key, output.partition)
         value = output.value if isinstance(output.value, bytes) else encode(output.value)
         key = None if output.key is None else output.key.encode()
-        self.metrics.outputs.labels(output.topic.name).inc()
         return Message(self.prefix + output.topic.name, partition, key, value, output.headers, output.timestamp_ms)

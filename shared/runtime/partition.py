@@ -250,7 +250,7 @@ class PartitionWorker(Generic[V, S]):
             letters.append(
                 dead_letter(cause, rejection.error, self._stage.name, self._context.dlq_topic, self._context.group)
             )
-        messages = [self._context.message(output) for output in effects.outputs] + letters
+        messages = self._context.messages(effects.outputs) + letters
         self._log_time = max(self._log_time, effects.log_time)
         expected, offset = self._handed_offset(raw)
         commit = self._commit(effects, expected, offset) if self._fence is not None else None

@@ -144,13 +144,14 @@ def _emit_vectors(work: _Work, key: str, index: int) -> None:
     assert update.fact is not None
     now = update.decided_at
     values = pql.read_features(work.definitions.plan, state.engine, pql.Profile(key, state.attributes), now)
+    hashes = work.definitions.feature_hashes
     vectors = tuple(
         FeatureVector(
-            id=digest_id("vector", key, update.fact.id, feature_set.hash),
+            id=digest_id("vector", key, update.fact.id, hashes[feature_set.name]),
             tenant=state.tenant,
             profile_id=key,
             feature_set=feature_set.name,
-            feature_set_hash=feature_set.hash,
+            feature_set_hash=hashes[feature_set.name],
             as_of=now,
             values=vector_values(feature_set, values),
         )

@@ -10,11 +10,15 @@ from shared.contracts.vectors import FeatureDefinition, FeatureSetDefinition
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """A plan and what it was made of. `versions`: by segment id. A change of definitions makes a new one."""
+    """A plan and what it was made of. A change of definitions makes a new one.
+
+    `versions`: by segment id; `feature_hashes`: by feature set name, because a set computes its hash at each call.
+    """
 
     plan: pql.Plan
     versions: Mapping[str, int]
     feature_sets: tuple[FeatureSetDefinition, ...]
+    feature_hashes: Mapping[str, str]
 
 
 def compile_definitions(
@@ -32,7 +36,7 @@ def compile_definitions(
     specs = [pql.SegmentSpec(s.id, s.version, pql.compile_segment(s.expression, schema), s.name) for s in live]
     feature_specs = [feature_spec(s.name, f, schema) for s in sets for f in s.features]
     plan = pql.build_plan(specs, feature_specs, previous.plan if previous else None)
-    return Definitions(plan, {s.id: s.version for s in live}, sets)
+    return Definitions(plan, {s.id: s.version for s in live}, sets, {s.name: s.hash for s in sets})
 
 
 def dangling_references(definitions: Definitions) -> list[tuple[str, str]]:
