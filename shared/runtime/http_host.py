@@ -41,8 +41,11 @@ def status_of(error: FreshetError) -> int:
 
 
 def create_api(service: str, doc: str, health: Health, registry: CollectorRegistry) -> FastAPI:
-    """Returns a FastAPI application with /livez, /readyz, /metrics and the error table; `api.py` adds the routes."""
-    api = FastAPI(title=f"Freshet {service}", description=doc, docs_url="/docs", redoc_url=None)
+    """Returns a FastAPI application with /livez, /readyz, /metrics and the error table; `api.py` adds the routes.
+
+    `/openapi.json` describes them; there is no page for it, because the usual one is fetched from elsewhere.
+    """
+    api = FastAPI(title=f"Freshet {service}", description=doc, docs_url=None, redoc_url=None)
     _add_observability(api, health, registry)
     _add_error_table(api)
     return api
@@ -72,9 +75,8 @@ def _add_observability(api: FastAPI, health: Health, registry: CollectorRegistry
 def _add_error_table(api: FastAPI) -> None:
     @api.exception_handler(Rejected)
     async def rejected(_: Request, error: Rejected) -> JSONResponse:
-        return problem(
-            status_of(error), error.reason.replace("_", " ").capitalize(), error.message, reason=error.reason
-        )
+        title = error.reason.replace("_", " ").capitalize()
+        return problem(status_of(error), title, str(error), reason=error.reason, **error.details())
 
     @api.exception_handler(Retryable)
     async def retryable(_: Request, error: Retryable) -> JSONResponse:
