@@ -26,7 +26,7 @@ def check_paths(paths: Sequence[Path], schema_file: Path | None) -> tuple[int, l
             continue
         right.append(definition)
         problems += [
-            f"{definition.file}: `{definition.name}` refers to the segment `{name}`, which is not among these definitions"
+            f"{definition.file}: `{definition.name}` refers to `{name}`, which is no segment of these definitions"
             for name in sorted(references(expression.planned) - names)
         ]
     try:

@@ -9,11 +9,9 @@ from shared.cli.segments.checking import check_paths, explain_text
 from shared.cli.segments.errors import WrongInput
 
 
-def add_to(groups: Any) -> None:
-    """Add `segments` and its subcommands to the subparsers of `freshet`."""
-    about = "Test, backtest, explain and check segments."
-    segments = groups.add_parser("segments", help=about, description=about, allow_abbrev=False)
-    commands = segments.add_subparsers(title="commands", metavar="COMMAND", required=True)
+def add_to(segments: argparse.ArgumentParser) -> None:
+    """Add the subcommands to the parser of `freshet segments`."""
+    commands = segments.add_subparsers(title="commands", metavar="COMMAND")
     _add_test(commands)
     _add_backtest(commands)
     _add_explain(commands)
@@ -26,10 +24,12 @@ def _add(commands: Any, name: str, about: str) -> argparse.ArgumentParser:
 
 
 def _add_test(commands: Any) -> None:
-    parser = _add(commands, "test", "Run test files: exit code 0 if all expectations hold, 1 if not, 2 if a file is wrong.")
+    parser = _add(
+        commands, "test", "Run test files: exit code 0 if all expectations hold, 1 if not, 2 if a file is wrong."
+    )
     parser.add_argument("files", nargs="+", metavar="FILE", type=Path)
     parser.add_argument("--format", choices=("text", "json"), default="text")
-    parser.set_defaults(run=_test)
+    parser.set_defaults(command=_test)
 
 
 def _add_backtest(commands: Any) -> None:
@@ -45,21 +45,21 @@ def _add_backtest(commands: Any) -> None:
     add("--output", required=True, type=Path, metavar="OUT.json")
     add("--members", type=Path, metavar="DIR", help="write the members' ids, a file for each segment and instant")
     add("--quiet", action="store_true", help="show no progress")
-    parser.set_defaults(run=_backtest)
+    parser.set_defaults(command=_backtest)
 
 
 def _add_explain(commands: Any) -> None:
     parser = _add(commands, "explain", "Show how an expression is run: its leaves, indexes, bounds and cost.")
     parser.add_argument("subject", metavar="FILE|TEXT", help="a .pql or YAML file, or the text of an expression")
     parser.add_argument("--schema", type=Path, metavar="FILE", help="a JSON Schema to check names and types against")
-    parser.set_defaults(run=_explain)
+    parser.set_defaults(command=_explain)
 
 
 def _add_check(commands: Any) -> None:
     parser = _add(commands, "check", "Check definitions: exit code 0 if all are right, 1 if not.")
     parser.add_argument("paths", nargs="+", metavar="DIR|FILE", type=Path)
     parser.add_argument("--schema", type=Path, metavar="FILE", help="a JSON Schema to check names and types against")
-    parser.set_defaults(run=_check)
+    parser.set_defaults(command=_check)
 
 
 def _test(options: argparse.Namespace) -> int:

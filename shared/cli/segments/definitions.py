@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from shared.cli.segments.errors import WrongInput
-from shared.cli.segments.located import Document, place_in, read_document, reason_of
+from shared.cli.segments.located import Document, Entry, place_in, read_document, reason_of
 from shared.pql import (
     Expression,
     FeatureSpec,
@@ -43,7 +43,9 @@ class Definition:
     def located(self, error: PqlError) -> WrongInput:
         """The error with the place in the file in front."""
         rest = str(error).split("\n")[1:]
-        return WrongInput("\n".join([f"{self.place(error)}: {error.stage} error in `{self.name}`: {error.message}", *rest]))
+        return WrongInput(
+            "\n".join([f"{self.place(error)}: {error.stage} error in `{self.name}`: {error.message}", *rest])
+        )
 
 
 def load_definitions(path: Path) -> list[Definition]:
@@ -64,7 +66,7 @@ def load_definitions(path: Path) -> list[Definition]:
 
 def _of_text_file(path: Path) -> Definition:
     try:
-        return Definition(path.stem, path.read_text(encoding="utf-8"), str(path))
+        return Definition(path.stem, path.read_text(encoding="utf-8").rstrip(), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise WrongInput(f"{path} cannot be read: {reason_of(error)}") from error
 
@@ -79,9 +81,14 @@ def _of_yaml(document: Document) -> Iterable[Definition]:
 def read_definitions(document: Document, node: yaml.Node, what: str) -> dict[str, Definition]:
     """Read a mapping of names to expressions."""
     return {
-        name: Definition(name, document.text_of(entry.node, f"the expression of `{name}`"), document.name, entry.node)
+        name: Definition(name, _expression(document, entry), document.name, entry.node)
         for name, entry in document.entries(node, what).items()
     }
+
+
+def _expression(document: Document, entry: Entry) -> str:
+    # Without the last line's end, so that an error at the end points to where one would go on writing.
+    return document.text_of(entry.node, f"the expression of `{entry.name}`").rstrip()
 
 
 def compile_one(definition: Definition, schema: Schema) -> Expression:

@@ -1,7 +1,7 @@
 """Mapping files: which column of a row is what of an event."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +17,24 @@ SHIPPED = Path(__file__).parents[2] / "mappings"
 SOURCES = ("ga4", "luma")
 _KEYS = ("source", "format", "columns", "delimiter", "profile", "time", "type", "id", "fields", "keep")
 
+_PROFILE, _TIME, _TYPE = path_of("profile_id"), path_of("timestamp"), path_of("eventType")
+_READ_INSTANT = instant_reader(None)
+
 
 @dataclass(frozen=True, slots=True)
 class EventMapping:
     """How rows become events, or the name of a `source` that knows by itself."""
 
     name: str
-    layout: Layout = Layout()  # noqa: RUF009 (frozen)
+    layout: Layout = field(default_factory=Layout)
     source: str | None = None
-    profile: Take = path_of("profile_id")
-    at: Take = path_of("timestamp")
-    type: Take = path_of("eventType")
+    profile: Take = _PROFILE
+    at: Take = _TIME
+    type: Take = _TYPE
     ids: tuple[Take, ...] = ()
     fields: tuple[tuple[tuple[str, ...], Take], ...] = ()
     keep: bool = True
-    read_instant: Callable[[Any], int] = instant_reader(None)
+    read_instant: Callable[[Any], int] = _READ_INSTANT
 
     def happening(self, row: Row, number: int, where: str) -> Happening | None:
         """The event of a row; None for a row without a profile. Raises WrongInput naming the row."""
@@ -44,7 +47,9 @@ class EventMapping:
                 raise ValueError("the row has no time")
             ids = [str(take(row, number)) for take in self.ids]
             id_ = "\x1f".join(ids) if ids else where
-            return Happening(self.read_instant(at), str(profile), id_, str(self.type(row, number) or ""), self._body(row, number))
+            return Happening(
+                self.read_instant(at), str(profile), id_, str(self.type(row, number) or ""), self._body(row, number)
+            )
         except (ValueError, OverflowError, AttributeError, TypeError) as error:
             raise WrongInput(f"{where}: the mapping {self.name} does not fit this row: {error}") from error
 
@@ -80,7 +85,7 @@ def xdm_mapping() -> EventMapping:
 
 
 def load_mapping(given: str | None, events: Path) -> EventMapping:
-    """The mapping that was asked for: a file, a shipped one by name, or what the events look like. Raises WrongInput."""
+    """The mapping asked for: a file, a shipped one by name, or what the events look like. Raises WrongInput."""
     if given is None:
         if events.is_dir():
             if any(events.glob("events_*.parquet*")):
@@ -106,7 +111,9 @@ def _read(document: Document) -> EventMapping:
     if "source" in entries:
         source = document.text_of(entries["source"].node, "`source`")
         if source not in SOURCES or len(entries) > 1:
-            document.fail(entries["source"].node, f"`source` is one of {', '.join(SOURCES)} and stands alone, found `{source}`")
+            document.fail(
+                entries["source"].node, f"`source` is one of {', '.join(SOURCES)} and stands alone, found `{source}`"
+            )
         return EventMapping(document.name, source=source)
     for name in ("profile", "time"):
         if name not in entries:
@@ -119,7 +126,7 @@ def _read(document: Document) -> EventMapping:
         profile=value_of(document, nodes["profile"]),
         at=time,
         read_instant=read_instant,
-        type=value_of(document, nodes["type"]) if "type" in nodes else path_of("eventType"),
+        type=value_of(document, nodes["type"]) if "type" in nodes else _TYPE,
         ids=tuple(value_of(document, node) for node in document.items(nodes["id"], "`id`")) if "id" in nodes else (),
         fields=tuple(_fields(document, nodes)),
         keep=bool(document.value(nodes["keep"])) if "keep" in nodes else "fields" not in nodes,
@@ -141,7 +148,9 @@ def _time(document: Document, node: yaml.Node) -> tuple[Take, Callable[[Any], in
 def _layout(document: Document, nodes: Mapping[str, yaml.Node]) -> Layout:
     format_ = document.text_of(nodes["format"], "`format`") if "format" in nodes else None
     if format_ is not None and format_ not in FORMATS.values():
-        document.fail(nodes["format"], f"`format` is one of {', '.join(sorted(set(FORMATS.values())))}, found `{format_}`")
+        document.fail(
+            nodes["format"], f"`format` is one of {', '.join(sorted(set(FORMATS.values())))}, found `{format_}`"
+        )
     columns = document.items(nodes["columns"], "`columns`") if "columns" in nodes else []
     names = tuple(document.text_of(node, "a column") for node in columns)
     return Layout(format_, names, document.text_of(nodes["delimiter"], "`delimiter`") if "delimiter" in nodes else ",")

@@ -37,14 +37,17 @@ def ordered(path: Path, mapping: EventMapping, start: int | None, end: int | Non
 
 def _of_rows(path: Path, mapping: EventMapping) -> Iterator[Happening]:
     files = event_files(path, mapping.layout)
-    before = 0
+    before = taken = 0
     for file in files:
         number = 0
         for number, row in read_rows(file, mapping.layout):
             happening = mapping.happening(row, before + number, f"{file}:{number}")
             if happening is not None:
+                taken += 1
                 yield happening
         before += number
+    if before and not taken:
+        raise WrongInput(f"--events {path}: none of {before:,} rows has a profile id by the mapping {mapping.name}")
 
 
 def _of_source(path: Path, name: str) -> Iterator[Happening]:

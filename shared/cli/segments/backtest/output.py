@@ -54,7 +54,9 @@ class TransitionLog:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._sorter.__exit__(kind, error, trace)
 
     def add(self, profile: str, changes: tuple[Change, ...]) -> None:

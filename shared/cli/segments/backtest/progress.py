@@ -27,7 +27,12 @@ class Progress:
         self._told = now
         rate = events / (now - self._began)
         text = f"{events:,} events of {profiles:,} profiles, up to {format_instant(clock)[:19]}Z, {rate:,.0f} events/s"
-        print(f"\r\033[K{text}" if self._terminal else text, end="" if self._terminal else "\n", file=self._stream, flush=True)
+        print(
+            f"\r\033[K{text}" if self._terminal else text,
+            end="" if self._terminal else "\n",
+            file=self._stream,
+            flush=True,
+        )
         self._open = self._terminal
 
     def close(self) -> float:

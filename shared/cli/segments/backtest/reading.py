@@ -18,7 +18,14 @@ from shared.cli.segments.located import reason_of
 
 Row = dict[str, Any]
 
-FORMATS = {".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".txt": "text"}
+FORMATS = {
+    ".parquet": "parquet",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".txt": "text",
+}
 _COMPRESSIONS = {".zst": "zstd", ".gz": "gzip"}
 _BATCH_ROWS = 4_096
 

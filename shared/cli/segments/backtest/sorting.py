@@ -22,7 +22,7 @@ _HEAD = 16
 
 
 class Sorter:
-    """Takes items in any order and gives them back by instant, then tie-breaker. Leaving the context drops the files."""
+    """Takes items in any order, gives them back by instant, then tie-breaker. Leaving the context drops the files."""
 
     def __init__(self, buffer_bytes: int = BUFFER_BYTES) -> None:
         self._buffer_bytes = buffer_bytes
@@ -35,7 +35,9 @@ class Sorter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._folder is not None:
             self._folder.cleanup()
 

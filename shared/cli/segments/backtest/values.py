@@ -30,7 +30,9 @@ def value_of(document: Document, node: yaml.Node) -> Take:
     said = {name: document.value(entry.node) for name, entry in entries.items()}
     origins = [name for name in ("field", "constant", "row", "identity") if name in said]
     if len(origins) != 1:
-        document.fail(node, f"a value has one of field, constant, row and identity, found {', '.join(origins) or 'none'}")
+        document.fail(
+            node, f"a value has one of field, constant, row and identity, found {', '.join(origins) or 'none'}"
+        )
     take = _origin(said)
     if "values" in said:
         take = _translated(take, said["values"], said.get("otherwise"))

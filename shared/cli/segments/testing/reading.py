@@ -50,9 +50,7 @@ class Reader:
             "transitions": self._transitions,
         }
 
-    def known(
-        self, node: yaml.Node, what: str, keys: Iterable[str], required: Iterable[str] = ()
-    ) -> dict[str, Entry]:
+    def known(self, node: yaml.Node, what: str, keys: Iterable[str], required: Iterable[str] = ()) -> dict[str, Entry]:
         """The entries of a mapping that may have these keys only."""
         entries = self.document.entries(node, what)
         keys = list(keys)
@@ -188,8 +186,7 @@ class Reader:
     def _expect_profile(self, node: yaml.Node, line: int) -> Step:
         entries = self.known(node, "`expect`", ("profile", "in", "out", "features"), ("profile",))
         inside, outside = (
-            self._referring(entries[key].node, f"`{key}`", "segment") if key in entries else []
-            for key in ("in", "out")
+            self._referring(entries[key].node, f"`{key}`", "segment") if key in entries else [] for key in ("in", "out")
         )
         features: dict[str, float | None] = {}
         for name, entry in (
@@ -212,7 +209,9 @@ class Reader:
         entries = self.known(node, "`expect_error`", (*doing, "message"))
         kinds = [kind for kind in entries if kind != "message"]
         if len(kinds) != 1:
-            self.document.fail(node, f"`expect_error` holds one step that must fail, found {', '.join(kinds) or 'none'}")
+            self.document.fail(
+                node, f"`expect_error` holds one step that must fail, found {', '.join(kinds) or 'none'}"
+            )
         entry = entries[kinds[0]]
         step = self._kinds[kinds[0]](entry.node, line)
         if isinstance(step, RemoveStep):
@@ -235,5 +234,3 @@ class Reader:
 
 
 _EVENT_KEYS = ("profile", "type", "eventType", "id", "at", "received")
-
-

@@ -2,9 +2,8 @@
 
 import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from shared import pql
 from shared.cli.segments.definitions import Definition
@@ -80,7 +79,7 @@ class _Run:
                 self.result.failures.append(Failure(step.line, self.world.clock, _KINDS[kind], differences))
         return self.result
 
-    def _define(self, definitions: Any, *, features: bool) -> None:
+    def _define(self, definitions: Mapping[str, Definition], *, features: bool) -> None:
         try:
             (self.world.define_features if features else self.world.define)(definitions)
         except pql.PqlError as error:
@@ -194,7 +193,7 @@ _KINDS = {
 }
 
 
-def located(place: str, definitions: dict[str, Definition], error: pql.PqlError) -> WrongInput:
+def located(place: str, definitions: Mapping[str, Definition], error: pql.PqlError) -> WrongInput:
     """The error with its place in the file: the definition's whose text it shows, else the step's."""
     for definition in definitions.values():
         if error.text and definition.text == error.text:
@@ -224,4 +223,3 @@ def _close(expected: float | None, found: float | None) -> bool:
 
 def _number(value: float | None) -> str:
     return "null" if value is None else f"{value:g}" if float(f"{value:g}") == value else repr(value)
-

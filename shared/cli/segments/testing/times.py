@@ -7,7 +7,7 @@ from fractions import Fraction
 from shared.kernel.clock import DAY, HOUR, MINUTE, SECOND, parse_instant
 
 _UNITS = {
-    **dict.fromkeys(("us", "µs", "μs", "microsecond", "microseconds"), 1),  # noqa: RUF001 (both letters are typed)
+    **dict.fromkeys(("us", "µs", "μs", "microsecond", "microseconds"), 1),
     **dict.fromkeys(("ms", "millisecond", "milliseconds"), 1_000),
     **dict.fromkeys(("s", "sec", "second", "seconds"), SECOND),
     **dict.fromkeys(("m", "min", "minute", "minutes"), MINUTE),
@@ -15,7 +15,7 @@ _UNITS = {
     **dict.fromkeys(("d", "day", "days"), DAY),
     **dict.fromkeys(("w", "week", "weeks"), 7 * DAY),
 }
-_PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zµμ]+)\s*")  # noqa: RUF001
+_PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zµμ]+)\s*")
 _RELATIVE = re.compile(r"(?:now\s*(?=[-+]))?([-+])?\s*(?=\d)(.+)")
 
 
