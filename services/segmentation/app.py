@@ -2,14 +2,21 @@
 
 from uuid import uuid4
 
+from fastapi import FastAPI
 from mode import Service
 from prometheus_client import CollectorRegistry
 
-from services.segmentation import api, stream
+from services.segmentation import stream
+from services.segmentation.adapters.fact_log import KafkaFactLog
+from services.segmentation.adapters.live_profiles import RedisLiveProfiles
 from services.segmentation.adapters.plans import RunningDefinitions
 from services.segmentation.adapters.schemas import HttpUnionSchemas
 from services.segmentation.adapters.store import SqlDefinitionStore, metadata, outbox
-from services.segmentation.handlers import DefinitionHandlers
+from services.segmentation.api import definitions, features, insight, previews
+from services.segmentation.handlers.definitions import DefinitionHandlers
+from services.segmentation.handlers.insight import InsightHandlers
+from services.segmentation.handlers.previews import PreviewHandlers
+from services.segmentation.jobs import PreviewJobs
 from services.segmentation.metrics import SegmentationMetrics
 from services.segmentation.settings import Settings
 from shared.adapters.kafka import CompactedReader, Producer
@@ -38,7 +45,8 @@ def build(settings: Settings) -> Process:
     producer = Producer(settings.kafka_bootstrap_servers, settings.topic_prefix, "segmentation")
     redis = RedisClient(settings.redis_url, durable=True)
     published = Outbox(database, outbox, (SEGMENT_DEFINITIONS, FEATURE_DEFINITIONS))
-    running = RunningDefinitions(SegmentationMetrics(registry))
+    metrics = SegmentationMetrics(registry)
+    running = RunningDefinitions(metrics)
     readers = [
         CompactedReader(settings.kafka_bootstrap_servers, topic, on_record, settings.topic_prefix)
         for topic, on_record in (
@@ -49,15 +57,40 @@ def build(settings: Settings) -> Process:
     stage = stream.stage(running.current, running.report, lambda: all(reader.caught_up for reader in readers))
     limits = Limits(states_cached_max=settings.states_cached_max)
     feed = StageFeed(stage, settings, producer, StageMetrics("segmentation", registry), redis, limits)
-    schemas = HttpUnionSchemas(settings.ingestion_url)
-    handlers = DefinitionHandlers(SqlDefinitionStore(database, published), schemas, WallClock(), lambda: str(uuid4()))
+    jobs = PreviewJobs(settings.previews_running_max, metrics)
     app = create_api("segmentation", _DOC, health, registry)
-    app.include_router(api.routes(handlers, running))
+    _add_doors(app, settings, SqlDefinitionStore(database, published), running, redis, jobs)
     control = _relay_control(settings, published, producer)
     for name, ping in (("sql", database.ping), ("kafka", producer.ping), ("redis", redis.ping), ("feed", feed.ping)):
         health.add(name, ping)
-    components: list[Service] = [database, producer, redis, control, *readers, feed]
+    components: list[Service] = [database, producer, redis, control, *readers, feed, jobs]
     return Process("segmentation", settings, app, health, components)
+
+
+def _add_doors(
+    app: FastAPI,
+    settings: Settings,
+    store: SqlDefinitionStore,
+    running: RunningDefinitions,
+    redis: RedisClient,
+    jobs: PreviewJobs,
+) -> None:
+    """Puts the handlers of the control plane together and opens their HTTP doors."""
+    schemas = HttpUnionSchemas(settings.ingestion_url)
+    log = KafkaFactLog(settings.kafka_bootstrap_servers, settings.topic_prefix)
+    profiles = RedisLiveProfiles(redis, settings.redis_namespace)
+    wall = WallClock() if settings.clock == "wall" else None
+    defining = DefinitionHandlers(store, schemas, WallClock(), _new_id)
+    asking = InsightHandlers(defining, schemas, running, profiles, log, wall, settings.why_rows_max)
+    previewing = PreviewHandlers(running, schemas, log, jobs, wall, _new_id, settings.preview_profiles_max)
+    app.include_router(definitions.routes(defining, running))
+    app.include_router(features.routes(defining, running))
+    app.include_router(insight.routes(asking, settings.tenant))
+    app.include_router(previews.routes(previewing))
+
+
+def _new_id() -> str:
+    return str(uuid4())
 
 
 def _relay_control(settings: Settings, published: Outbox, producer: Producer) -> ControlHost:

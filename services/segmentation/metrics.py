@@ -15,3 +15,7 @@ class SegmentationMetrics:
         self.vectors = Counter(f"{name}_vectors_total", "Feature vectors emitted.", registry=registry)
         self.segments = Gauge(f"{name}_segments", "Segments in the running plan.", registry=registry)
         self.plan_revision = Gauge(f"{name}_plan_revision", "Definition changes applied so far.", registry=registry)
+        self.previews_running = Gauge(f"{name}_previews_running", "Previews being computed.", registry=registry)
+        self.previews = Counter(
+            f"{name}_previews_total", "Previews ended: done, failed, cancelled.", ["outcome"], registry=registry
+        )

@@ -1,10 +1,14 @@
 """What segmentation's handlers need from outside."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+from services.segmentation.domain.definitions import Definitions
+from services.segmentation.domain.state import State
 from shared import pql
 from shared.contracts.definitions import SegmentDefinition
+from shared.contracts.facts import Fact
 from shared.contracts.vectors import FeatureSetDefinition
 
 
@@ -40,8 +44,61 @@ class UnionSchemas(Protocol):
 class Applied(Protocol):
     """Knows what the running worker has taken up."""
 
+    def current(self) -> Definitions:
+        """Returns the definitions that the next fact will be decided by."""
+        ...
+
     def segment_version(self, segment_id: str) -> int | None:
         """Returns the version the plan runs, or None."""
         ...
 
     def feature_set_version(self, name: str) -> int | None: ...
+
+
+class LiveProfiles(Protocol):
+    """Reads the stream's state of any profile, whichever worker owns its partition."""
+
+    async def get(self, profile_id: str) -> State | None:
+        """Returns a copy as of the last durable batch, None for a profile never seen. Raises Retryable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Offsets `start` (inclusive) to `end` (exclusive) of one partition of the log."""
+
+    partition: int
+    start: int
+    end: int
+
+    @property
+    def rows(self) -> int:
+        return self.end - self.start
+
+
+class FactLog(Protocol):
+    """Reads what the `events` log still retains, outside any consumer group. All methods raise Retryable."""
+
+    async def extents(self) -> Sequence[Extent]:
+        """Returns what every partition holds at this moment, by partition."""
+        ...
+
+    def read(self, extents: Sequence[Extent]) -> AsyncGenerator[Sequence[Fact], None]:
+        """Yields small batches, one partition after the other, in order; what cannot be decoded is left out."""
+        ...
+
+    def newest_of(self, profile_id: str, rows_max: int) -> AsyncGenerator[Sequence[Fact], None]:
+        """Yields facts of one profile, newest first, from at most the newest `rows_max` records of its partition."""
+        ...
+
+
+class Background(Protocol):
+    """Runs work beside requests, a bounded number at once."""
+
+    def start_job(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Starts `work`. Raises Retryable when as much is running as may."""
+        ...
+
+    async def cancel(self, name: str) -> None:
+        """Ends the work of that name, if it still runs, and waits for its end."""
+        ...

@@ -16,3 +16,14 @@ class Settings(ServiceSettings, KafkaSettings, RedisSettings, SqlSettings, Clock
     states_cached_max: int = Field(
         default=20_000, ge=100, description="Decoded profile states held in memory, per partition."
     )
+    previews_running_max: int = Field(
+        default=2, ge=1, le=16, description="Previews computed at once; more wait outside."
+    )
+    preview_profiles_max: int = Field(
+        default=500_000, ge=100, description="People in one preview's sample; a preview with more fails."
+    )
+    why_rows_max: int = Field(
+        default=50_000,
+        ge=0,
+        description="Newest records of a partition searched for the ids of the events that `why` counts.",
+    )

@@ -8,6 +8,6 @@ with Freshet.connect() as freshet:
 from shared.sdk.client import DEFAULT_URLS, Freshet
 from shared.sdk.errors import ApiError, Unreachable
 from shared.sdk.models import Alias, Run
-from shared.sdk.segmentation import FeatureSet, Segment
+from shared.sdk.segmentation import Estimate, FeatureSet, Segment
 
-__all__ = ["DEFAULT_URLS", "Alias", "ApiError", "FeatureSet", "Freshet", "Run", "Segment", "Unreachable"]
+__all__ = ["DEFAULT_URLS", "Alias", "ApiError", "Estimate", "FeatureSet", "Freshet", "Run", "Segment", "Unreachable"]

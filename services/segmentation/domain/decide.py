@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from services.segmentation.domain.applying import apply_fact
 from services.segmentation.domain.definitions import Definitions, vector_values
 from services.segmentation.domain.state import State, new_state
-from shared import merge, pql
+from shared import pql
 from shared.contracts.facts import Fact
 from shared.contracts.headers import trace_of
 from shared.contracts.memberships import Cause, Membership, ProfileMemberships, Transition
@@ -65,14 +66,7 @@ def _decide_fact(work: _Work, record: Record[Fact]) -> None:
     state = work.states.get(record.key)
     if state is None:
         state = work.states[record.key] = new_state(fact.tenant)
-    event = None
-    if fact.type == "event":
-        event = pql.Event(fact.id, fact.occurred_at, fact.event_type, fact.body)
-    else:
-        state.fragments = merge.apply(state.fragments, fact)
-        state.attributes = merge.merged(state.fragments)
-    profile = pql.Profile(record.key, state.attributes)
-    outcome = pql.evaluate(work.definitions.plan, state.engine, profile, event, fact.received_at)
+    outcome = apply_fact(work.definitions.plan, state, record.key, fact)
     work.effects.log_time = max(work.effects.log_time, fact.received_at)
     work.tally.duplicates += outcome.duplicate
     transitions = _settle(work, record.key, state, outcome, Cause("fact", fact.id), record)

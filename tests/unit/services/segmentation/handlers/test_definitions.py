@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.segmentation.adapters.store import SqlDefinitionStore, metadata, outbox
-from services.segmentation.handlers import DefinitionHandlers
+from services.segmentation.handlers.definitions import DefinitionHandlers
 from shared import pql
 from shared.adapters.sql import Database, Outbox
 from shared.contracts.topics import FEATURE_DEFINITIONS, SEGMENT_DEFINITIONS
