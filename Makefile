@@ -81,9 +81,17 @@ unit: $(STAMP) ## Run the tests that need no sockets
 test: lint ## Run all checks and tests
 	$(BIN)/pytest
 
+.PHONY: fuzz
+fuzz: $(STAMP) ## Search for differences between engine and oracle (MINUTES=60)
+	@$(BIN)/python -m tests.property.pql.fuzz --minutes $(or $(MINUTES),60) $(if $(SEED),--first $(SEED))
+
 .PHONY: bench
 bench: $(STAMP) ## Measure throughput and latency, write JSON
-	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench --output tests/bench/results/pipeline.json
+
+.PHONY: bench-pql
+bench-pql: $(STAMP) ## Measure the segment engine alone, write JSON
+	@$(BIN)/python -m tests.bench.pql
 
 .PHONY: lock
 lock: ## Resolve dependencies again into requirements/*.lock (needs uv)

@@ -20,6 +20,7 @@ class Span(NamedTuple):
 
 NO_SPAN = Span(0, 0)
 _MESSAGE_CHARACTERS_MAX = 400
+_EXCERPT_CHARACTERS_MAX = 120
 
 
 class PqlError(Rejected):
@@ -67,11 +68,12 @@ class PqlError(Rejected):
         end = self.text.find("\n", start)
         line = self.text[start : end if end >= 0 else len(self.text)]
         # A hostile one-line text of 64 KiB must not come back whole in every error.
-        left = max(0, self.column - 60)
-        shown = line[left : left + 120].replace("\t", " ")
+        left = max(0, self.column - 60) if len(line) > _EXCERPT_CHARACTERS_MAX else 0
+        shown = line[left : left + _EXCERPT_CHARACTERS_MAX].replace("\t", " ")
         width = max(1, min(self.span.end, start + len(line)) - self.span.start)
         width = min(width, max(1, len(shown) - (self.column - 1 - left)))
-        return f"  {shown}\n  {' ' * (self.column - 1 - left)}{'^' * width}"
+        before, after = "…" if left else "", "…" if left + _EXCERPT_CHARACTERS_MAX < len(line) else ""
+        return f"  {before}{shown}{after}\n  {' ' * (self.column - 1 - left + len(before))}{'^' * width}"
 
 
 class TokenError(PqlError):

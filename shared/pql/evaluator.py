@@ -9,10 +9,11 @@ Order of one call, which is what makes replays give the same transitions:
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
+from itertools import chain, repeat
 from typing import Any
 
 from shared.pql.context import Context
-from shared.pql.leaves.base import UNCHANGED, Leaf
+from shared.pql.leaves.base import UNCHANGED
 from shared.pql.plan import Plan
 from shared.pql.state import ProfileState, event_hash
 from shared.pql.windows import NEVER
@@ -173,23 +174,22 @@ class Run:
             return False
         plan, leaves, now = self.plan, self.state.leaves, self.now
         record = {**event.body, "eventType": event.type, "timestamp": event.occurred_at, "_id": event.id}
-        for leaf in plan.index.leaves(record):
+        at, numbers, readers, dirty = event.occurred_at, plan.numbers, plan.readers, self.dirty
+        matched, steps = plan.index.matches(record)
+        for leaf, bits in chain(zip(matched, repeat(1)), steps.items()):
             key = leaf.key
-            changed = leaf.insert(leaves.get(key), record, event.occurred_at, hashed, now)
-            if changed is not None:
-                leaves[key] = changed
-                self._touch(leaf, leaf.level(changed, event.occurred_at, now))
+            changed = leaf.insert(leaves.get(key), record, at, hashed, now, bits)
+            if changed is None:
+                continue
+            leaves[key] = changed
+            if key in plan.feature_leaves:
+                self.features_touched = True
+            level = leaf.level(changed, at, now)
+            if level == UNCHANGED:
+                continue
+            asked = numbers.get(key) if level >= 0 else None
+            dirty.update(readers.get(key, ()) if asked is None else asked.get(level, ()))
         return True
-
-    def _touch(self, leaf: Leaf, level: int) -> None:
-        """Mark the segments that an inserted event concerns."""
-        key = leaf.key
-        if key in self.plan.feature_leaves:
-            self.features_touched = True
-        if level == UNCHANGED:
-            return
-        asked = self.plan.numbers.get(key) if level >= 0 else None
-        self.dirty.update(self.plan.readers.get(key, ()) if asked is None else asked.get(level, ()))
 
     def finish(self, duplicate: bool) -> Outcome:
         """Evaluate what was touched, at now."""
@@ -215,19 +215,20 @@ class Run:
         queue = list(touched)
         heapify(queue)
         members, horizons, last = state.members, state.horizons, -1
+        segments = plan.segments
         while queue:
             position = heappop(queue)
             if position == last:
                 continue
             last = position
-            segment = plan.segments[position]
-            id_ = segment.spec.id
+            segment = segments[position]
+            id_ = segment.id
             context.until = NEVER
             inside = segment.condition(context)
             if context.until < NEVER:
                 horizons[id_] = max(context.until, at + 1)
-            else:
-                horizons.pop(id_, None)
+            elif id_ in horizons:
+                del horizons[id_]
             if inside is (id_ in members):
                 continue
             if inside:

@@ -209,6 +209,14 @@ def _any_type(steps: list[Core]) -> list[Core]:
     return [distinct[0] if len(distinct) == 1 else Apply("or", distinct, type=BOOLEAN)]
 
 
+def step_predicates(spec: LeafSpec) -> list[Core]:
+    """For each step of a sequence leaf the whole condition of its events, their window apart."""
+    steps = [step[0] for step in spec.extra[0]]
+    # A step's own type says more than that the event is of any step's type.
+    common = [part for part in conjuncts(spec.predicate) if part not in _any_type(steps)]
+    return [conjoin([*common, *conjuncts(step)]) for step in steps]
+
+
 def _split(condition: Core, level: int) -> Past:
     static: list[Core] = []
     rest: list[Core] = []

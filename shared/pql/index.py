@@ -25,6 +25,8 @@ class Matcher:
     equality: tuple[Path, tuple[str, ...]] | None
     test: Callable[[Record], object] | None
     leaves: tuple[Leaf, ...] = ()
+    steps: tuple[tuple[Leaf, int], ...] = ()
+    """Sequences of which it is a step's condition, each with the step's bit."""
 
 
 @dataclass(slots=True)
@@ -34,22 +36,23 @@ class Bucket:
     always: list[Matcher] = field(default_factory=list)
     by_value: dict[Path, dict[str, list[Matcher]]] = field(default_factory=dict)
 
-    def candidates(self, record: Record) -> Iterable[Matcher]:
+    def candidates(self, record: Record) -> list[Matcher]:
         """The matchers whose indexed part holds."""
-        yield from self.always
+        found = self.always.copy()
         for path, values in self.by_value.items():
             value = record.get(path[0])
             for name in path[1:]:
-                value = get(value, name)
-            if value.__class__ is list:
+                value = value.get(name) if value.__class__ is dict else get(value, name)
+            if value.__class__ is str:
+                found += values.get(value, ())
+            elif value.__class__ is list:
                 # An array equals through any of its items; the same matcher must not come twice.
                 seen: dict[int, Matcher] = {}
                 for item in value:
                     if item.__class__ is str:
                         seen.update((id(matcher), matcher) for matcher in values.get(item, ()))
-                yield from seen.values()
-            elif value.__class__ is str:
-                yield from values.get(value, ())
+                found += seen.values()
+        return found
 
 
 class EventIndex:
@@ -61,15 +64,25 @@ class EventIndex:
             for event_type in matcher.types if matcher.types is not None else (None,):
                 _file(matcher, self.buckets.setdefault(event_type, Bucket()))
 
-    def leaves(self, record: Record) -> Iterable[Leaf]:
-        """The leaves whose condition the event meets."""
+    def matches(self, record: Record) -> tuple[list[Leaf], dict[Leaf, int]]:
+        """The leaves whose condition the event meets, and the sequences of which it meets steps, as bits."""
+        leaves: list[Leaf] = []
+        steps: dict[Leaf, int] = {}
         for event_type in (record.get("eventType"), None):
             bucket = self.buckets.get(event_type) if event_type is None or event_type.__class__ is str else None
             if bucket is None:
                 continue
             for matcher in bucket.candidates(record):
                 if matcher.test is None or matcher.test(record):
-                    yield from matcher.leaves
+                    leaves += matcher.leaves
+                    for leaf, bit in matcher.steps:
+                        steps[leaf] = steps.get(leaf, 0) | bit
+        return leaves, steps
+
+    def leaves(self, record: Record) -> list[Leaf]:
+        """The leaves whose condition, or one of whose steps, the event meets."""
+        leaves, steps = self.matches(record)
+        return [*leaves, *steps]
 
 
 def _file(matcher: Matcher, bucket: Bucket) -> None:

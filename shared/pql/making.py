@@ -40,8 +40,8 @@ def make_leaf(spec: LeafSpec) -> Leaf:
             return WindowLeaf(key, spec, window, algebra, prepare)
         case "sequence":
             steps, total = spec.extra
-            compiled = tuple((compile_event(condition), window_of(interval)) for condition, interval, _, _ in steps)
-            return SequenceLeaf(key, spec, compiled, shape_of([(gap, negated) for _, _, gap, negated in steps], total))
+            windows = tuple(window_of(interval) for _, interval, _, _ in steps)
+            return SequenceLeaf(key, spec, windows, shape_of([(gap, negated) for _, _, gap, negated in steps], total))
         case _:
             return GeneralLeaf(key, spec, window)
 

@@ -51,6 +51,7 @@ class PlannedSegment:
     references: frozenset[str]
     uses_profile: bool
     before_history: bool | None
+    id: str
 
 
 @dataclass(frozen=True, slots=True)

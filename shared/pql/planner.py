@@ -1,12 +1,13 @@
 """Expressions → plan. Everything is keyed by content, so what two plans share is compiled once and keeps its state."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from shared.pql.codegen import compile_condition
 from shared.pql.context import Context
 from shared.pql.core import Bound, Core, walk
 from shared.pql.errors import PlanError
-from shared.pql.history import recalls, references, since_conditions, uses_profile
+from shared.pql.history import recalls, references, since_conditions, step_predicates, uses_profile
 from shared.pql.index import EventIndex, Matcher, matcher_of
 from shared.pql.leaves.base import Leaf, LeafSpec
 from shared.pql.making import content_key, make_leaf
@@ -124,7 +125,7 @@ class _Builder:
         profile = uses_profile(core)
         leaves = frozenset(self.leaf(leaf_spec).key for leaf_spec in recalls(core))
         before = None if profile or referred or _names_profile(core) else _before_history(condition, core)
-        return PlannedSegment(spec, condition, leaves, referred, profile, before)
+        return PlannedSegment(spec, condition, leaves, referred, profile, before, spec.id)
 
     def plan(
         self, segments: tuple[PlannedSegment, ...], features: tuple[PlannedFeature, ...], names: dict[str, str]
@@ -142,7 +143,10 @@ class _Builder:
         feature_cores = [feature.spec.expression.planned for feature in features]
         known = {leaf.key for leaf in self.previous.leaves.values()} if self.previous else set()
         keys = frozenset(leaf.key for leaf in self.leaves.values())
-        key = content_key(*((s.spec.id, s.spec.version, s.spec.name, s.spec.expression.core) for s in segments))
+        key = content_key(
+            *((s.spec.id, s.spec.version, s.spec.name, s.spec.expression.core) for s in segments),
+            *(("feature", feature.spec.name, feature.spec.expression.core) for feature in features),
+        )
         return Plan(
             key=key,
             segments=segments,
@@ -171,14 +175,18 @@ class _Builder:
         )
 
     def _matchers(self) -> dict[Core, Matcher]:
-        wanted: dict[Core, list[Leaf]] = {}
+        wanted: dict[Core, tuple[list[Leaf], list[tuple[Leaf, int]]]] = {}
         for spec, leaf in self.leaves.items():
-            wanted.setdefault(spec.predicate, []).append(leaf)
+            if spec.family != "sequence":
+                wanted.setdefault(spec.predicate, ([], []))[0].append(leaf)
+                continue
+            for bit, predicate in enumerate(step_predicates(spec)):
+                wanted.setdefault(predicate, ([], []))[1].append((leaf, 1 << bit))
         matchers: dict[Core, Matcher] = {}
-        for predicate, leaves in wanted.items():
+        for predicate, (leaves, steps) in wanted.items():
             known = self.previous.matchers.get(predicate) if self.previous else None
             base = known or matcher_of(predicate)
-            matchers[predicate] = Matcher(predicate, base.types, base.equality, base.test, tuple(leaves))
+            matchers[predicate] = replace(base, leaves=tuple(leaves), steps=tuple(steps))
         return matchers
 
     def _changes(self, key: int, segments: tuple[PlannedSegment, ...]) -> dict[int, frozenset[str]]:

@@ -50,15 +50,13 @@ def _bottom_up(change: Pass) -> Pass:
 
 def recognise_memberships(node: Core) -> Core:
     """`segmentMembership.get("ups").get(id).status in ["realized", "existing"]` is `inSegment(id)`."""
-    if not (isinstance(node, Apply) and node.operation in ("in", "=") and len(node.arguments) == 2):
+    if not (isinstance(node, Apply) and any(_membership_path(argument) is not None for argument in node.arguments)):
         return node
-    status, values = node.arguments
-    reference = _membership_path(status)
-    if reference is None:
-        return node
+    status, values = node.arguments if len(node.arguments) == 2 else (node, node)
+    reference = _membership_path(status) if node.operation in ("in", "=") else None
     listed = values.arguments if isinstance(values, Apply) and values.operation == "array" else (values,)
     wanted = {value.value for value in listed if isinstance(value, Const)}
-    if len(wanted) != len(listed) or not wanted <= _REALIZED:
+    if reference is None or len(wanted) != len(listed) or not wanted <= _REALIZED:
         hint = 'compare with ["realized", "existing"], or write `not inSegment(...)`'
         raise CheckError("a segment membership is either realized or not", node.span, hint)
     return Segment(reference, type=BOOLEAN, span=node.span)

@@ -7,6 +7,7 @@ from hashlib import blake2b
 from typing import Any
 
 import msgspec
+from cramjam import DecompressionError, lz4
 
 from shared.pql.windows import NEVER
 
@@ -66,22 +67,31 @@ def event_hash(event_id: str) -> int:
 
 
 _Wire = tuple[int, int, int, dict[str, int], dict[str, int], dict[int, Any], bytes]
+COMPRESSED_FROM = 512
+"""Bytes from which a state is compressed: leaves repeat the times and hashes of the same events."""
+_COMPRESSED = b"\0"
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Wire)
 
 
 def encode_state(state: ProfileState) -> bytes:
-    """The state as bytes (msgpack, with a version in front)."""
+    """The state as bytes: msgpack with a version in front; from COMPRESSED_FROM bytes on a zero byte, then that
+    as a block of LZ4, its size in front."""
     guard = array("Q", state.guard).tobytes()
     wire: _Wire = (STATE_VERSION, state.now, state.plan, state.members, state.horizons, state.leaves, guard)
-    return _encoder.encode(wire)
+    data = _encoder.encode(wire)
+    if len(data) < COMPRESSED_FROM:
+        return data
+    return _COMPRESSED + bytes(lz4.compress_block(data))
 
 
 def decode_state(data: bytes) -> ProfileState:
     """The state from bytes; raises UnknownStateVersion if another version wrote them."""
     try:
-        version, now, plan, members, horizons, leaves, guard = _decoder.decode(data)
-    except msgspec.DecodeError as error:
+        # msgpack of a tuple never begins with a zero byte.
+        plain = bytes(lz4.decompress_block(data[1:])) if data[:1] == _COMPRESSED else data
+        version, now, plan, members, horizons, leaves, guard = _decoder.decode(plain)
+    except (msgspec.DecodeError, DecompressionError) as error:
         raise UnknownStateVersion(f"the bytes are no profile state ({error}); rebuild it from the log") from None
     if version != STATE_VERSION:
         raise UnknownStateVersion(f"state version {version}, expected {STATE_VERSION}; rebuild it from the log")

@@ -1,5 +1,7 @@
 """The running worker's definitions, kept up to date from the compacted definition topics."""
 
+import gc
+
 from services.segmentation.domain.decide import Tally
 from services.segmentation.domain.definitions import Definitions, compile_definitions
 from services.segmentation.metrics import SegmentationMetrics
@@ -56,6 +58,10 @@ class RunningDefinitions:
             self._log.warning("definitions_incomplete", error=str(error))
             return
         self._current = compiled
+        # A plan is many thousand objects that live long: the collector must not walk them with every micro-batch.
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
         self._metrics.segments.set(len(compiled.versions))
         self._metrics.plan_revision.inc()
         self._log.info("definitions_applied", segments=len(compiled.versions), feature_sets=len(compiled.feature_sets))

@@ -57,8 +57,11 @@ class Leaf:
         self.spec = spec
         self.window = window
 
-    def insert(self, state: Any, record: Record, at: int, event: int, now: int) -> Any:
-        """Return the state with a matching event in it, or None if nothing this leaf shows now or later can change."""
+    def insert(self, state: Any, record: Record, at: int, event: int, now: int, bits: int) -> Any:
+        """Return the state with a matching event in it, or None if nothing this leaf shows now or later can change.
+
+        `bits` are the parts of the leaf the event meets: the steps of a sequence; 1 for all other families.
+        """
         raise NotImplementedError
 
     def read(self, state: Any, now: int) -> Reading:
@@ -80,6 +83,9 @@ class Leaf:
 
 def place(times: list[int], events: list[int], at: int, event: int) -> int:
     """The index at which an entry belongs, or -1 if it is there already."""
+    if not times or at > times[-1]:
+        # Events mostly come in their order.
+        return len(times)
     index = bisect_left(times, at)
     while index < len(times) and times[index] == at:
         if events[index] == event:

@@ -25,7 +25,7 @@ def prune(value: Any, names: frozenset[str]) -> Any:
 class GeneralLeaf(Leaf):
     """The matching events that have happened and lie in the window, in order of (time, event hash)."""
 
-    def insert(self, state: Any, record: Record, at: int, event: int, now: int) -> Any:
+    def insert(self, state: Any, record: Record, at: int, event: int, now: int, bits: int) -> Any:
         if self.window.is_past(at, now) or (type(self.window.high) is int and at > self.window.high):
             return None
         if state is None:

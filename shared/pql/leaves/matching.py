@@ -119,6 +119,8 @@ class _Matcher:
         """From the events that complete step - 1, those that complete `step`, each with its latest start."""
         bit, gap = 1 << self.shape.steps[step], self.shape.gaps[step]
         forbidden, total = self.shape.before[step], self.shape.total
+        if not forbidden and total is None:
+            return self._advance_freely(reached, bit, gap)
         result: list[tuple[int, int]] = []
         for index, at in enumerate(self.times):
             if not self.masks[index] & bit:
@@ -136,6 +138,17 @@ class _Matcher:
                         break
             if best > -NEVER and (total is None or at - best <= total):
                 result.append((index, best))
+        return result
+
+    def _advance_freely(self, reached: list[tuple[int, int]], bit: int, gap: int | None) -> list[tuple[int, int]]:
+        """As advance, where the newest event that completes the step before is as good as any."""
+        then = [self.times[index] for index, _ in reached]
+        result: list[tuple[int, int]] = []
+        for index, at in enumerate(self.times):
+            if self.masks[index] & bit:
+                latest = bisect_left(then, at) - 1
+                if latest >= 0 and (gap is None or at - then[latest] <= gap):
+                    result.append((index, reached[latest][1]))
         return result
 
     def _quiet_between(self, forbidden: Forbidden, previous: int, index: int) -> bool:

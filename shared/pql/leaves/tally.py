@@ -29,7 +29,7 @@ class TallyLeaf(Leaf):
         self.algebra = algebra
         self.prepare = prepare
 
-    def insert(self, state: Any, record: Record, at: int, event: int, now: int) -> Any:
+    def insert(self, state: Any, record: Record, at: int, event: int, now: int, bits: int) -> Any:
         contribution = self.prepare(record)
         if contribution is None:
             return None

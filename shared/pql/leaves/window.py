@@ -30,10 +30,11 @@ class WindowLeaf(Leaf):
         super().__init__(key, spec, window)
         self.algebra = algebra
         self.prepare = prepare
+        self.low, self.high = window.low, window.high
 
-    def insert(self, state: Any, record: Record, at: int, event: int, now: int) -> Any:
-        window = self.window
-        if window.is_past(at, now) or (type(window.high) is int and at > window.high):
+    def insert(self, state: Any, record: Record, at: int, event: int, now: int, bits: int) -> Any:
+        low = -NEVER if self.low is None else end_value(self.low, now)
+        if at < low or (self.high is not None and type(self.high) is int and at > self.high):
             return None
         contribution = None
         if self.prepare is not None:
@@ -44,16 +45,15 @@ class WindowLeaf(Leaf):
             state = [[], []] if self.prepare is None else [[], [], []]
         if not insert_entry(state, at, event, contribution):
             return None
-        self._trim(state, now)
+        self._trim(state, low)
         return state
 
-    def _trim(self, state: list[list[Any]], now: int) -> None:
+    def _trim(self, state: list[list[Any]], low: int) -> None:
         times = state[0]
-        if self.window.low is not None:
-            low = end_value(self.window.low, now)
-            if times and times[0] < low:
-                drop_oldest(state, bisect_left(times, low))
-        drop_oldest(state, len(times) - self.spec.entries)
+        if times and times[0] < low:
+            drop_oldest(state, bisect_left(times, low))
+        if len(times) > self.spec.entries:
+            drop_oldest(state, len(times) - self.spec.entries)
 
     def _inside(self, state: list[list[Any]], now: int) -> tuple[int, int]:
         low, high = self.window.ends(now)
@@ -90,13 +90,16 @@ class WindowLeaf(Leaf):
     def level(self, state: Any, at: int, now: int) -> int:
         if self.algebra is not None:
             return ANYTHING
+        if self.high is None:
+            # Insertion has dropped what is past, so the window holds all entries, if none is still to come.
+            return len(state[0]) if state[0][-1] <= now else ANYTHING
         start, end = self._inside(state, now)
         # With events still to come, one more in the window may bring a later answer forward.
         return end - start if end == len(state[0]) else ANYTHING
 
     def merge(self, left: Any, right: Any, now: int) -> Any:
         merged = merge_columns(left, right)
-        self._trim(merged, now)
+        self._trim(merged, -NEVER if self.low is None else end_value(self.low, now))
         return merged
 
     def counted(self, state: Any, now: int) -> list[int]:

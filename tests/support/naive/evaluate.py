@@ -52,7 +52,8 @@ class NaiveEvent:
 
 @dataclass(frozen=True)
 class World:
-    """Everything an answer depends on. `timeline` holds the attributes as (instant, attributes), oldest first."""
+    """Everything an answer depends on. `timeline` holds the attributes as (instant, attributes), oldest first;
+    `absorbed` the timelines of profiles merged into this one, by the position in `timeline` at which they were."""
 
     now: int
     profile_id: str = "u1"
@@ -60,6 +61,7 @@ class World:
     events: Sequence[NaiveEvent] = ()
     lists: frozenset[str] = frozenset()
     segments: Mapping[str, Query] = field(default_factory=dict)
+    absorbed: Mapping[int, Sequence[tuple[int, Mapping[str, Any]]]] = field(default_factory=dict)
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -132,6 +134,9 @@ class Interpreter:
                 return frame.implicit[0]
             case Up(levels=levels):
                 return frame.implicit[-1 - levels]
+            case Field(target=Call(arguments=(Call(arguments=(Name(name="segmentMembership"), _)), known))):
+                # Of a membership only its status can be asked, and either word for it will do.
+                return ["realized", "existing"] if self.in_segment(str(self.value(known, frame))) else None
             case Field(target=target, name=name):
                 return get_field(self.value(target, frame), name)
             case ArrayLiteral(items=items):
@@ -258,7 +263,12 @@ class Interpreter:
 
     def since(self, condition: Node) -> Instant | None:
         began: Instant | None = None
-        for at, attributes in self.world.timeline:
+        for position, (at, attributes) in enumerate(self.world.timeline):
+            merged = self.world.absorbed.get(position)
+            if merged is not None:
+                # What held for either of the two, and holds for the one they became, began with the earlier.
+                other = Interpreter(replace(self.world, timeline=merged, absorbed={}), []).since(condition)
+                began = min((one for one in (began, other) if one is not None), default=None)
             if not self.true(condition, Frame((dict(attributes),), {})):
                 began = None
             elif began is None:

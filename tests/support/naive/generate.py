@@ -4,6 +4,7 @@ from random import Random
 from typing import Any
 
 from tests.support.naive.evaluate import NaiveEvent
+from tests.support.naive.rare import rare
 from tests.support.naive.values import moment
 
 MINUTE = 60_000_000
@@ -14,6 +15,8 @@ START = 1_709_164_800_000_000
 TYPES = ("view", "cart", "buy")
 WORDS = ("a", "b", "A", "", "ab", "\u00df")
 OFFSETS = (0, 1, MINUTE, HOUR, 6 * HOUR, DAY, DAY + 1, 2 * DAY, 7 * DAY, 30 * DAY, 400 * DAY)
+NOTS = ("doesNotStartWith", "doesNotEndWith")
+FOLDS = ("sum", "average", "min", "max", "variance")
 ZONES = ("", "", '("Europe/Berlin")', '("America/New_York")')
 
 
@@ -79,7 +82,10 @@ class Generator:
     # Time conditions
 
     def duration(self) -> str:
-        return str(self.pick("0 seconds", "1 minute", "1 hour", "6 hours", "1 day", "2 days", "1 week", "30 days"))
+        short = self.pick("1 millisecond", "1 second", "90 minutes", "60000 milliseconds")
+        return str(
+            self.pick("0 seconds", "1 minute", "1 hour", "6 hours", "1 day", "2 days", "1 week", "30 days", short)
+        )
 
     def anchor(self) -> str:
         word = self.pick("now", "now", "now", "now", "today", "yesterday", "tomorrow", "this week", "last month")
@@ -87,8 +93,11 @@ class Generator:
             return f"{word}{self.pick(*ZONES)}"
         return str(word)
 
+    def long(self) -> str:
+        return str(self.pick("2 months", "3 years", "1 decade", "2 decades", "1 century", "1 millennium"))
+
     def when(self) -> str:
-        amount = self.pick(self.duration(), self.duration(), "1 month", "1 year", "2 months")
+        amount = self.pick(self.duration(), self.duration(), "1 month", "1 year", self.long())
         match self.random.randrange(8):
             case 0 | 1 | 2:
                 comparison = self.pick("<=", "<", ">", ">=")
@@ -100,7 +109,7 @@ class Generator:
             case 4:
                 return f"{self.pick('before', 'after')} {self.pick(self.anchor(), 'date(2024, 2, 28)')}"
             case 5:
-                unit = self.pick("hour", "day", "week", "month", "year", "decade")
+                unit = self.pick("hour", "day", "week", "month", "year", "decade", "century", "millennium")
                 return f"{self.pick('this', 'last', 'next')} {unit}{self.pick(*ZONES)}"
             case 6:
                 return f"on {self.pick('date(2024, 2, 29)', 'date(2024, 1, 31)', 'today', 'yesterday')}"
@@ -144,7 +153,7 @@ class Generator:
 
     def text_test(self, path: str) -> str:
         word = self.pick(*WORDS)
-        method = self.pick("equals", "startsWith", "contains", "doesNotContain", "notEqualTo", "endsWith")
+        method = self.pick("equals", "startsWith", "contains", "doesNotContain", "notEqualTo", "endsWith", *NOTS)
         return str(
             self.pick(
                 f'{path} = "{word}"',
@@ -164,7 +173,8 @@ class Generator:
     def events(self, depth: int) -> str:
         source = "xEvent"
         for _ in range(self.pick(0, 1, 1, 1, 2)):
-            source += f"[{self.on_event(depth)}]"
+            condition = self.on_event(depth)
+            source += f".filter({condition})" if self.chance(0.1) else f"[{condition}]"
         return source
 
     def amount(self, depth: int) -> str:
@@ -183,7 +193,7 @@ class Generator:
             f"{source}.groupBy(sku).keys().count()",
             f"{source}.sessions({self.pick('1 hour', '1 day')}).{self.pick('count()', 'max(count)')}",
             f"{source}.decayedSum(price, {self.pick('1 day', '7 days')})",
-            f"(sum E.price over E from xEvent where {self.on_event(depth, 'E.')})",
+            f"({self.pick(*FOLDS)} E.price over E from xEvent where {self.on_event(depth, 'E.')})",
             f"(count E over E from xEvent where {self.on_event(depth, 'E.')})",
             "age",
             "orders.sum(qty)",
@@ -243,6 +253,7 @@ class Generator:
             f"{self.duration()} before now",
             f'inList("{self.pick("vip", "none")}")',
             "tier = prefs.x",
+            *[rare(self)] * 4,
         ]
         return str(self.pick(*options))
 
@@ -273,5 +284,6 @@ class Generator:
             f"xEvent[timestamp occurs after joined].count() {self.compare()} 1",
         ]
         if self.segments:
-            options += [f'inSegment("{self.pick(*self.segments)}")'] * 2
+            other = self.pick(*self.segments)
+            options += [f'inSegment("{other}")', f'segmentMembership.get("ups").get("{other}").status = "realized"']
         return str(self.pick(*options))

@@ -35,19 +35,25 @@ def instant(text: str) -> int:
 
 
 def judged(
-    text: str, attributes: Mapping[str, Any] | None = None, events: Sequence[Happening] = (), now: str = NOW
+    text: str,
+    attributes: Mapping[str, Any] | None = None,
+    events: Sequence[Happening] = (),
+    now: str = NOW,
+    others: Mapping[str, str] | None = None,
 ) -> bool:
-    """Whether the condition holds; asserts that engine and naive evaluator agree."""
+    """Whether the condition holds beside `others` (segments by name); asserts that engine and naive evaluator agree."""
     at = instant(now)
     profile = Profile("u1", attributes or {}, frozenset({"vip"}))
-    plan = build_plan([SegmentSpec("s", 1, compile_segment(text, PERMISSIVE))])
+    texts = {**(others or {}), "s": text}
+    plan = build_plan([SegmentSpec(name, 1, compile_segment(one, PERMISSIVE)) for name, one in texts.items()])
     state = evaluate(plan, new_state(), profile, None, at).state
     for number, (when, type_, body) in enumerate(events):
         state = evaluate(plan, state, profile, Event(f"e{number}", instant(when), type_, body), at).state
     answer = "s" in due(plan, state, profile, at).state.members
     naive = [NaiveEvent(f"e{number}", instant(when), type_, body) for number, (when, type_, body) in enumerate(events)]
-    world = World(at, "u1", ((at, attributes or {}),), naive, frozenset({"vip"}))
-    assert answer is holds(parse(text), world)
+    queries = {name: parse(one) for name, one in texts.items()}
+    world = World(at, "u1", ((at, attributes or {}),), naive, frozenset({"vip"}), queries)
+    assert answer is holds(queries["s"], world)
     return answer
 
 

@@ -1,0 +1,78 @@
+"""Forms of time: parts of dates, `occurs` in all its shapes, units, zones, durations."""
+
+from tests.unit.shared.pql.coverage_forms import BEYOND, Row
+
+DATES = "Dates"
+OCCURS = "occurs and WHEN"
+UNITS = "Units"
+
+TIME: tuple[Row, ...] = (
+    (DATES, "`getMonth`, `currentMonth`", "late.getMonth() = currentMonth()", "joined.getMonth() = currentMonth()"),
+    (DATES, "`getYear`, `currentYear`", "late.getYear() = currentYear()", "joined.getYear() = currentYear()"),
+    (DATES, "`getDayOfMonth`", "late.getDayOfMonth() = 28", "late.getDayOfMonth() = 29"),
+    (DATES, "`currentDayOfMonth`", "currentDayOfMonth() = 29", "currentDayOfMonth() = 28"),
+    (DATES, "`now`", "late < now", "renews < now"),
+    (DATES, "`today`", "late < today", "renews < today"),
+    (OCCURS, "`<= n before`", "seen occurs <= 3 days before now", "seen occurs <= 2 days before now"),
+    (OCCURS, "`< n before`", "seen occurs < 4 days before now", "seen occurs < 3 days before now"),
+    (OCCURS, "`> n before`", "seen occurs > 2 days before now", "seen occurs > 3 days before now"),
+    (OCCURS, "`>= n before`", "seen occurs >= 3 days before now", "seen occurs >= 4 days before now"),
+    (OCCURS, "`= n before`", "seen occurs = 3 days before today", "seen occurs = 2 days before today"),
+    (OCCURS, "`<= n after`", "renews occurs <= 3 days after now", "seen occurs <= 3 days after now"),
+    (OCCURS, "`< n after`", "renews occurs < 4 days after now", "renews occurs < 3 days after now"),
+    (OCCURS, "`> n after`", "renews occurs > 2 days after now", "renews occurs > 3 days after now"),
+    (OCCURS, "`>= n after`", "renews occurs >= 3 days after now", "renews occurs >= 4 days after now"),
+    (OCCURS, "`= n after`", "renews occurs = 3 days after today", "renews occurs = 2 days after today"),
+    (OCCURS, "`<= n from`", "seen occurs <= 3 days from now", "joined occurs <= 3 days from now"),
+    (OCCURS, "`< n from`", "renews occurs < 4 days from now", "renews occurs < 3 days from now"),
+    (OCCURS, "`> n from`", "joined occurs > 3 days from now", "seen occurs > 3 days from now"),
+    (OCCURS, "`>= n from`", "seen occurs >= 3 days from now", "late occurs >= 3 days from now"),
+    (OCCURS, "`= n from`", "renews occurs = 3 days from today", "renews occurs = 4 days from today"),
+    (OCCURS, "`before`", "joined occurs before seen", "seen occurs before joined"),
+    (OCCURS, "`after`", "renews occurs after now", "seen occurs after today"),
+    (OCCURS, "`on`", "seen occurs on date(2024, 2, 26)", "seen occurs on date(2024, 2, 27)"),
+    (OCCURS, "a day's word", "late occurs yesterday", "late occurs today"),
+    (OCCURS, "`tomorrow`", "renews occurs after tomorrow", "renews occurs on tomorrow"),
+    (OCCURS, "`this unit`", "seen occurs this week", "joined occurs this year"),
+    (OCCURS, "`last unit`", "joined occurs last year", "seen occurs last week"),
+    (OCCURS, "`next unit`", "renews occurs next month", "renews occurs next week"),
+    (OCCURS, "`between`", "seen occurs between date(2024, 2, 1) and now", "renews occurs between seen and now"),
+    (OCCURS, "distance to a field", "seen occurs > 11 months after joined", "seen occurs > 1 year after joined"),
+    (
+        OCCURS,
+        "inside a filter of events",
+        "xEvent[timestamp occurs <= 30 days before now].count() = 3",
+        "xEvent[timestamp occurs > 60 days before now]",
+    ),
+    (UNITS, "millisecond(s)", "late occurs > 1 millisecond before now", "late occurs <= 9 milliseconds before now"),
+    (UNITS, "second(s)", "late occurs > 1 second before now", "late occurs <= 9 seconds before now"),
+    (UNITS, "minute(s)", "late occurs > 1 minute before now", "late occurs <= 90 minutes before now"),
+    (UNITS, "hour(s)", "late occurs > 1 hour before now", "late occurs <= 9 hours before now"),
+    (UNITS, "day(s)", "seen occurs > 1 day before now", "seen occurs <= 2 days before now"),
+    (UNITS, "week(s)", "joined occurs > 1 week before now", "joined occurs <= 9 weeks before now"),
+    (UNITS, "month(s)", "seen occurs < 1 month before now", "joined occurs <= 11 months before now"),
+    (UNITS, "year(s)", "joined occurs <= 1 year before now", "joined occurs > 2 years before now"),
+    (UNITS, "decade(s)", "joined occurs this decade", "joined occurs > 2 decades before now"),
+    (UNITS, "century, centuries", "joined occurs this century", "joined occurs > 2 centuries before now"),
+    (UNITS, "millennium, millennia", "joined occurs this millennium", "joined occurs > 2 millennia before now"),
+    (
+        BEYOND,
+        "instants and durations",
+        'late = instant("2024-02-29T00:30:00+01:00") and now - seen > 71 hours and now - seen < 73 hours',
+        "now - seen < 90 minutes",
+    ),
+    (BEYOND, "time zones", 'late occurs today("Europe/Berlin")', 'late occurs last month("Europe/Berlin")'),
+    (BEYOND, "time zones: parts", 'late.getDayOfMonth("Asia/Seoul") = 29', 'late.getMonth("America/New_York") = 3'),
+    (
+        BEYOND,
+        "fixed window",
+        'xEvent[timestamp occurs between date(2024, 1, 1) and instant("2024-02-01T00:00:00Z")].count() = 1',
+        'seen occurs between instant("2024-02-26T12:00:00.000001Z") and date(2024, 3, 1)',
+    ),
+    (
+        BEYOND,
+        "an attribute *has been* so",
+        'since(tier = "gold") occurs <= 1 day before now',
+        'since(tier = "gold") occurs > 30 days before now',
+    ),
+)
