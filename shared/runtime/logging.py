@@ -32,9 +32,9 @@ def configure(service: str, level: str = "info", format_: str = "json") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    # aiokafka reports each lost heartbeat although it recovers; warnings and errors of libraries stay.
     for noisy in ("aiokafka", "faust", "mode", "httpx", "uvicorn.access", "kafka"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
-    # aiokafka reports each lost heartbeat as an error although it recovers; its warnings stay.
 
 
 def get_logger(name: str) -> Logger:

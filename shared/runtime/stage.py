@@ -5,7 +5,7 @@ partition's time; it returns what changed. It does no I/O, reads no clock and ke
 may be changed in place; when a step raises, the runtime throws the touched states away and loads them again.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -132,9 +132,3 @@ def single_records(batch: Batch[V, S]) -> Iterator[Batch[V, S]]:
         yield Batch(batch.partition, (record,), (), batch.states)
     for due in batch.due:
         yield Batch(batch.partition, (), (due,), batch.states)
-
-
-Ping = Callable[[], Awaitable[None]]
-"""Raises when a dependency does not answer."""
-
-Pings = Mapping[str, Ping]

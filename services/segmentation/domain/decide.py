@@ -69,14 +69,13 @@ def _decide_fact(work: _Work, record: Record[Fact]) -> None:
     outcome = apply_fact(work.definitions.plan, state, record.key, fact)
     work.effects.log_time = max(work.effects.log_time, fact.received_at)
     work.tally.duplicates += outcome.duplicate
-    transitions = _settle(work, record.key, state, outcome, Cause("fact", fact.id), record)
+    changed = _settle(work, record.key, state, outcome, Cause("fact", fact.id), record)
     known = None if outcome.duplicate else fact
-    if known is None and not transitions:
+    if known is None and changed is None:
         return
     if known is not None and outcome.features_touched:
         work.touched[record.key] = len(work.effects.outputs)
-    memberships = _memberships(work, state) if transitions else None
-    update = ProfileUpdate(state.tenant, record.key, fact.received_at, known, transitions, memberships)
+    update = _update(state, record.key, Micros(fact.received_at), known, changed)
     work.effects.outputs.append(
         Output(PROFILE_UPDATES, record.key, update, trace_of(record.headers), timestamp_ms=record.timestamp_ms)
     )
@@ -89,31 +88,40 @@ def _decide_deadline(work: _Work, due: Due) -> None:
         return
     profile = pql.Profile(due.key, state.attributes)
     outcome = pql.due(work.definitions.plan, state.engine, profile, due.at)
-    transitions = _settle(work, due.key, state, outcome, Cause("deadline", str(due.at)), None)
-    if transitions:
-        update = ProfileUpdate(state.tenant, due.key, due.at, None, transitions, _memberships(work, state))
+    changed = _settle(work, due.key, state, outcome, Cause("deadline", str(due.at)), None)
+    if changed is not None:
+        update = _update(state, due.key, due.at, None, changed)
         work.effects.outputs.append(Output(PROFILE_UPDATES, due.key, update))
+
+
+def _update(
+    state: State, key: str, decided_at: Micros, fact: Fact | None, changed: ProfileMemberships | None
+) -> ProfileUpdate:
+    if changed is None:
+        return ProfileUpdate(state.tenant, key, decided_at, fact)
+    return ProfileUpdate(state.tenant, key, decided_at, fact, changed.transitions, changed.memberships)
 
 
 def _settle(
     work: _Work, key: str, state: State, outcome: pql.Outcome, cause: Cause, record: Record[Fact] | None
-) -> tuple[Transition, ...]:
-    """Takes over an evaluation's state and deadline; emits the membership record if anything changed."""
+) -> ProfileMemberships | None:
+    """Takes over an evaluation's state and deadline; emits and returns the membership record if anything changed."""
     state.engine = outcome.state
     effects = work.effects
     effects.states[key] = state
     effects.deadlines[key] = None if outcome.next_deadline is None else Micros(outcome.next_deadline)
     transitions = tuple(_transition(key, change, cause) for change in outcome.changes)
-    if transitions:
-        state.sequence += 1
-        value = ProfileMemberships(state.tenant, key, state.sequence, transitions, _memberships(work, state))
-        headers = trace_of(record.headers) if record else ()
-        timestamp_ms = record.timestamp_ms if record else None
-        effects.outputs.append(Output(SEGMENT_MEMBERSHIPS, key, value, headers, timestamp_ms=timestamp_ms))
-        entered = sum(transition.change == "entered" for transition in transitions)
-        work.tally.entered += entered
-        work.tally.exited += len(transitions) - entered
-    return transitions
+    if not transitions:
+        return None
+    state.sequence += 1
+    changed = ProfileMemberships(state.tenant, key, state.sequence, transitions, _memberships(work, state))
+    headers = trace_of(record.headers) if record else ()
+    timestamp_ms = record.timestamp_ms if record else None
+    effects.outputs.append(Output(SEGMENT_MEMBERSHIPS, key, changed, headers, timestamp_ms=timestamp_ms))
+    entered = sum(transition.change == "entered" for transition in transitions)
+    work.tally.entered += entered
+    work.tally.exited += len(transitions) - entered
+    return changed
 
 
 def _memberships(work: _Work, state: State) -> dict[str, Membership]:
