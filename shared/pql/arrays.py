@@ -4,11 +4,13 @@ otherwise."""
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from operator import itemgetter
 from typing import Any
 
 from shared.pql.operators import distinct, finite, flatten, is_number
 
 Body = Callable[[Any], Any] | None
+_TIMESTAMP = itemgetter("timestamp")
 
 
 def items(source: Any) -> list[Any]:
@@ -53,9 +55,12 @@ def group_by(source: Any, body: Callable[[Any], Any]) -> dict[str, list[Any]]:
     """Items by the text of the body's value; items for which it is null are left out."""
     groups: dict[str, list[Any]] = {}
     for item in items(source):
-        key = key_text(body(item))
-        if key is not None:
-            groups.setdefault(key, []).append(item)
+        value = body(item)
+        key = value if value.__class__ is str else key_text(value)
+        if key in groups:
+            groups[key].append(item)
+        elif key is not None:
+            groups[key] = [item]
     return groups
 
 
@@ -141,21 +146,19 @@ def order_key(value: Any) -> tuple[bool, Any]:
 
 
 def first(source: Any, body: Body) -> Any:
-    """The first item, or the first non-null value of the body."""
-    if body is None:
-        return head(source)
-    return next((value for value in map(body, items(source)) if value is not None), None)
+    """The first non-null item, or the first non-null value of the body."""
+    values = items(source) if body is None else map(body, items(source))
+    return next((value for value in values if value is not None), None)
 
 
 def last(source: Any, body: Body) -> Any:
-    """The last item, or the last non-null value of the body."""
-    if body is None:
-        return items(source)[-1] if items(source) else None
-    return next((value for value in map(body, reversed(items(source))) if value is not None), None)
+    """The last non-null item, or the last non-null value of the body."""
+    values = reversed(items(source)) if body is None else map(body, reversed(items(source)))
+    return next((value for value in values if value is not None), None)
 
 
 def head(source: Any) -> Any:
-    """The first item."""
+    """The first item, null or not."""
     return items(source)[0] if items(source) else None
 
 
@@ -187,13 +190,18 @@ def _times(source: Any) -> list[int]:
 
 def sessions(source: Any, gap: int) -> list[dict[str, Any]]:
     """Events in time order, a new session wherever more than `gap` microseconds pass between two."""
-    result: list[dict[str, Any]] = []
     events = [item for item in items(source) if item.__class__ is dict and type(item.get("timestamp")) is int]
-    for event in sorted(events, key=lambda item: item["timestamp"]):
+    events.sort(key=_TIMESTAMP)
+    groups: list[list[Any]] = []
+    last = 0
+    for event in events:
         time = event["timestamp"]
-        if not result or time - result[-1]["end"] > gap:
-            result.append({"start": time, "end": time, "duration": 0, "count": 0, "events": []})
-        session = result[-1]
-        session.update(end=time, duration=time - session["start"], count=session["count"] + 1)
-        session["events"].append(event)
-    return result
+        if not groups or time - last > gap:
+            groups.append([])
+        groups[-1].append(event)
+        last = time
+    return [_session(group, group[0]["timestamp"], group[-1]["timestamp"]) for group in groups]
+
+
+def _session(group: list[Any], start: int, end: int) -> dict[str, Any]:
+    return {"start": start, "end": end, "duration": end - start, "count": len(group), "events": group}

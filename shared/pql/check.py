@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.pql import check_calls, check_time
-from shared.pql.check_arrays import fold
-from shared.pql.check_values import conjunction, negate, truth
+from shared.pql.check_arrays import fold, need_array
+from shared.pql.check_names import not_an_object, unknown_field
+from shared.pql.check_values import as_declared, conjunction, negate, truth
 from shared.pql.core import Apply, Attribute, Const, Core, Each, Events, Get, Variable, walk
-from shared.pql.errors import CheckError, LimitError, PqlError, Span, did_you_mean
+from shared.pql.errors import CheckError, LimitError, PqlError, Span
 from shared.pql.schema import Schema
 from shared.pql.scope import Scope
 from shared.pql.syntax import (
@@ -42,6 +43,7 @@ from shared.pql.syntax import (
 from shared.pql.types import ANY, BOOLEAN, DURATION, INTEGER, NULL, NUMBER, STRING, Type, array_of, item_of, join
 
 NODES_MAX: Final = 8_000
+_UNFOLDS = "a `let` repeats its value at every use: use it less often, or make it a segment of its own"
 _LITERALS = {str: STRING, int: INTEGER, float: NUMBER, bool: BOOLEAN, type(None): NULL}
 
 
@@ -71,7 +73,7 @@ class Checker:
         """The typed tree of a node."""
         self.made += 1
         if self.made > NODES_MAX:
-            raise LimitError(f"the expression unfolds to more than {NODES_MAX} nodes", node.span, "shorten it")
+            raise LimitError(f"the expression unfolds to more than {NODES_MAX} nodes", node.span, _UNFOLDS)
         match node:
             case Literal(value=value):
                 return Const(value, type=_LITERALS[type(value)], span=node.span)
@@ -124,8 +126,9 @@ class Checker:
             case Up(levels=levels):
                 return self._up(levels, scope, node.span)
             case Lambda():
-                raise CheckError("a lambda is only allowed as an argument of `map` and its like", node.span)
-        raise CheckError(f"{type(node).__name__} is not allowed here", node.span)
+                hint = "write `.map((E) => E.price)`, or name the item with `exists E from ..`"
+                raise CheckError("a lambda is only allowed as an argument of `map` and its like", node.span, hint)
+        raise CheckError(f"{type(node).__name__} is not allowed here", node.span, "write a value or a condition")
 
     def _size(self, value: Core, body: Node, name: str) -> int:
         """What the repetition of a `let` value adds: every use carries the whole value."""
@@ -155,49 +158,24 @@ class Checker:
         if kind == "object":
             found = target.type.fields.get(name)
             if found is None and not target.type.open:
-                raise self._unknown(name, target, span, scope)
+                raise unknown_field(name, target, span, self.schema, scope.implicit[:-1] if scope else None)
             return self._typed(target, name, found or ANY, span)
         if kind in ("any", "map"):
             return self._typed(target, name, item_of(target.type), span)
-        hint = "call a method, such as `.isNotNull()`" if kind == "null" else None
-        raise CheckError(f"`{name}` is not a field: the value before it is of type {target.type}", span, hint)
+        raise not_an_object(name, target, span)
 
     def _typed(self, target: Core, name: str, type_: Type, span: Span) -> Core:
         if isinstance(target, Attribute):
             result: Core = Attribute((*target.path, name), type=type_, span=span)
         else:
             result = Get(target, name, type=type_, span=span)
-        # JSON carries instants as text; an event's own timestamp is already microseconds.
+        # An event's own timestamp is no text, but microseconds already.
         is_event_time = target.type is self.schema.event and name == "timestamp"
-        if type_.kind == "instant" and not is_event_time:
-            return Apply("instant", (result,), type=type_, span=span)
-        return result
-
-    def _unknown(self, name: str, target: Core, span: Span, scope: Scope | None) -> CheckError:
-        hint = did_you_mean(name, target.type.fields)
-        span = Span(max(span.start, span.end - len(name)), span.end)
-        outer = scope.implicit[:-1] if scope else ()
-        for levels, candidate in enumerate(reversed(outer), start=1):
-            if name in candidate.type.fields:
-                hint = f"it is a field {levels} level(s) further out: write `{'^' * levels}.{name}`"
-                break
-        where = (
-            "the events"
-            if target.type is self.schema.event
-            else "the profile"
-            if scope and not outer
-            else "this object"
-        )
-        if isinstance(target, Attribute) and target.path:
-            where = f"`{'.'.join(target.path)}`"
-        return CheckError(f"`{name}` is not a field of {where}", span, hint)
+        return result if is_event_time else as_declared(result)
 
     def array(self, node: Node, scope: Scope) -> Core:
         """Lower a node that must be an array (or of unknown type)."""
-        lowered = self.lower(node, scope)
-        if not lowered.type.accepts("array"):
-            raise CheckError(f"expected an array, found {lowered.type}", node.span)
-        return lowered
+        return need_array(self.lower(node, scope), "this form", node.span)
 
     def condition(self, node: Node, scope: Scope) -> Core:
         """Lower a node that is used as a condition."""
@@ -209,15 +187,18 @@ class Checker:
         if not isinstance(node, Lambda):
             return self.lower(node, scope.inside(type_))
         if len(node.parameters) != count:
-            raise CheckError(f"the lambda has {len(node.parameters)} parameter(s), expected {count}", node.span)
-        inner = scope
-        types = (type_,) if count == 1 else (STRING, type_)
-        for name, parameter_type in zip(node.parameters, types, strict=True):
-            inner = inner.binding(name, parameter_type)
-        return self.lower(node.body, inner)
+            expected = "one parameter, the item" if count == 1 else "two parameters, key and value"
+            hint = f"write `{'(E) => E.price' if count == 1 else '(K, G) => mapEntry(K, G.count())'}`"
+            raise CheckError(f"the lambda has {len(node.parameters)} parameters, expected {expected}", node.span, hint)
+        if count == 1:
+            return self.lower(node.body, scope.binding(node.parameters[0], type_))
+        inner = scope.binding(node.parameters[0], STRING).binding(node.parameters[1], type_)
+        # A map lies in JSON as it is; an array has been read as its type where it was reached.
+        value = as_declared(inner.variables[node.parameters[1]])
+        return self.lower(node.body, inner.naming(node.parameters[1], value))
 
     def _filter(self, source: Node, condition: Node, scope: Scope, span: Span) -> Core:
-        items = self.array(source, scope)
+        items = need_array(self.lower(source, scope), "a filter", source.span)
         body = truth(self.item(condition, items, scope))
         return Each("filter", items, scope.level, body, type=_array(items.type), span=span)
 

@@ -3,6 +3,7 @@
 from shared.pql.check_values import ORDERED
 from shared.pql.core import Apply, Const, Core, Each
 from shared.pql.errors import CheckError, Span
+from shared.pql.functions import usage
 from shared.pql.types import INTEGER, NUMBER, Type, array_of, item_of, map_of
 
 
@@ -10,12 +11,13 @@ def fold(name: str, source: Core, level: int, body: Core | None, extra: tuple[Co
     """An operation over the items of an array, its result typed."""
     value = body.type if body is not None else item_of(source.type)
     if name in ("sum", "average", "variance", "decayedSum") and not _foldable(name, value):
-        raise CheckError(f"`{name}` needs numbers, found {value}", body.span if body else span)
+        raise CheckError(f"`{name}` needs numbers, found {value}", body.span if body else span, _value_hint(name, body))
     if (
         name in ("min", "max", "topN", "bottomN")
         and (item_of(value) if value.kind == "array" else value).kind not in ORDERED
     ):
-        raise CheckError(f"`{name}` needs values with an order, found {value}", body.span if body else span)
+        message = f"`{name}` needs values with an order, found {value}"
+        raise CheckError(message, body.span if body else span, _value_hint(name, body))
     if name in ("topN", "bottomN"):
         positive(extra[0], name)
     if name == "decayedSum":
@@ -23,6 +25,22 @@ def fold(name: str, source: Core, level: int, body: Core | None, extra: tuple[Co
     return Each(
         name, source, 0 if body is None else level, body, extra, type=_fold_type(name, source, value, body), span=span
     )
+
+
+def _value_hint(name: str, body: Core | None) -> str:
+    if isinstance(body, Const) and isinstance(body.value, str):
+        return f"a path is written without quotes: {usage(name)}"
+    return f"name the field to use: {usage(name)}"
+
+
+def need_array(value: Core, what: str, span: Span) -> Core:
+    """The value, if it may be an array; `what` needs it."""
+    if value.type.accepts("array"):
+        return value
+    hint = "use an array of the schema, or the profile's events, `xEvent`"
+    if value.type.kind in ("map", "object"):
+        hint = "use its `.keys()` or `.values()`, or one of its fields that is an array"
+    raise CheckError(f"{what} needs an array, found {value.type}", span, hint)
 
 
 def _foldable(name: str, value: Type) -> bool:
@@ -58,7 +76,7 @@ def mapped(body: Core) -> Type:
 
 def positive(value: Core, name: str) -> int:
     if not (isinstance(value, Const) and type(value.value) is int and value.value > 0):
-        raise CheckError(f"`{name}` needs a whole number above 0, written out", value.span)
+        raise CheckError(f"`{name}` needs a whole number above 0, written out", value.span, usage(name))
     return value.value
 
 
@@ -66,4 +84,4 @@ def positive_duration(value: Core, name: str) -> int:
     """The microseconds of an argument that must be a duration above 0, written out."""
     if isinstance(value, Const) and value.type.kind == "duration" and value.value > 0:
         return int(value.value)
-    raise CheckError(f"`{name}` needs a duration such as `30 minutes`", value.span)
+    raise CheckError(f"`{name}` needs a duration such as `30 minutes`, found {value.type}", value.span, usage(name))

@@ -1,13 +1,25 @@
 """Typing rules of operators, functions and methods."""
 
+from dataclasses import replace
+
 from shared.pql import check_text, check_time
-from shared.pql.check_arrays import fold, mapped, positive, positive_duration
-from shared.pql.check_values import arithmetic, as_instant, compare, literal, negate, truth
+from shared.pql.check_arrays import fold, mapped, need_array, positive, positive_duration
+from shared.pql.check_values import (
+    arithmetic,
+    as_declared,
+    as_instant,
+    as_instants,
+    compare,
+    literal,
+    negate,
+    truth,
+    type_hint,
+)
 from shared.pql.core import Apply, Attribute, Bound, Const, Core, Each, Events, Get, Inside, Segment, Since, walk
 from shared.pql.errors import CheckError, Span
-from shared.pql.functions import METHODS
+from shared.pql.functions import METHODS, usage
 from shared.pql.scope import Lowering, Scope
-from shared.pql.syntax import Call, Lambda, Node
+from shared.pql.syntax import Call, Lambda, Literal, Node
 from shared.pql.types import (
     BOOLEAN,
     DURATION,
@@ -36,6 +48,9 @@ def lower(checker: Lowering, call: Call, scope: Scope) -> Core:
         return Apply(name, arguments, type=BOOLEAN, span=call.span)
     if name in METHODS and METHODS[name].each is not None:
         return _per_item(checker, call, scope)
+    if name in ("inSegment", "inList") and not isinstance(call.arguments[0], Literal):
+        # Before names are looked up: an id without quotes is a likelier slip than an unknown field.
+        raise CheckError(f"`{name}` needs a text written out in double quotes", call.arguments[0].span, usage(name))
     arguments = tuple(checker.lower(argument, scope) for argument in call.arguments)
     if name in _COMPARISONS:
         return compare(name, arguments[0], arguments[1], call.span)
@@ -51,9 +66,11 @@ def lower(checker: Lowering, call: Call, scope: Scope) -> Core:
 def _membership(name: str, arguments: tuple[Core, ...], span: Span) -> Core:
     value, items = arguments if name != "includes" else arguments[::-1]
     if not items.type.accepts("array"):
-        raise CheckError(f"`{name}` needs an array, found {items.type}", items.span, 'write `in ["a", "b"]`')
+        hint = usage(name) if name == "includes" else f'write `{name} ["a", "b"]`'
+        raise CheckError(f"`{name}` needs an array, found {items.type}", items.span, hint)
     if items.type.kind == "array" and not comparable(value.type, item_of(items.type)):
-        raise CheckError(f"cannot look for {value.type} in {items.type}", span)
+        hint = type_hint(value, item_of(items.type))
+        raise CheckError(f"cannot look for {value.type} in {items.type}", span, hint)
     if "instant" in (value.type.kind, item_of(items.type).kind):
         value, items = as_instant(value), Apply("instant", (items,), type=array_of(INSTANT), span=items.span)
     return Apply("notIn" if name == "notIn" else "in", (value, items), type=BOOLEAN, span=span)
@@ -64,8 +81,9 @@ def _per_item(checker: Lowering, call: Call, scope: Scope) -> Core:
     source = checker.lower(target, scope)
     if name == "map" and source.type.kind == "map":
         return _map_entries(checker, call, source, rest[0], scope)
-    if not source.type.accepts("array"):
-        raise CheckError(f"`{name}` needs an array, found {source.type}", target.span)
+    need_array(source, f"`{name}`", target.span)
+    if name in ("topN", "bottomN") and isinstance(rest[0], Literal):
+        raise CheckError(f"`{name}` takes the path first, then the number", call.span, usage(name))
     body = checker.item(rest[0], source, scope) if rest else None
     if name in ("exists", "forall"):
         assert body is not None
@@ -79,7 +97,7 @@ def _per_item(checker: Lowering, call: Call, scope: Scope) -> Core:
 
 def _map_entries(checker: Lowering, call: Call, source: Core, body_node: Node, scope: Scope) -> Core:
     if not isinstance(body_node, Lambda):
-        raise CheckError("`map` over a map needs a lambda with key and value", call.span, "write `.map((K, G) => ...)`")
+        raise CheckError("`map` over a map needs a lambda with key and value", call.span, "write `.map((K, G) => ..)`")
     body = checker.item(body_node, source, scope, count=2)
     return Each("mapEntries", source, scope.level, body, type=mapped(body), span=call.span)
 
@@ -127,15 +145,13 @@ def _existence(name: str, value: Core, span: Span) -> Core:
 
 
 def _whole_array(name: str, source: Core, span: Span) -> Core:
-    if not source.type.accepts("array"):
-        raise CheckError(f"`{name}` needs an array, found {source.type}", source.span)
+    need_array(source, f"`{name}`", source.span)
     return fold(name, source, 0, None, (), span)
 
 
 def _over_events(name: str, arguments: tuple[Core, ...], span: Span) -> Core:
     source, argument = arguments
-    if not source.type.accepts("array"):
-        raise CheckError(f"`{name}` needs events, found {source.type}", source.span)
+    need_array(source, f"`{name}`", source.span)
     if name == "burst":
         positive(argument, name)
         return Each(name, source, 0, None, (argument,), type=DURATION, span=span)
@@ -147,22 +163,28 @@ def _over_events(name: str, arguments: tuple[Core, ...], span: Span) -> Core:
 def _map_method(name: str, arguments: tuple[Core, ...], span: Span) -> Core:
     target = arguments[0]
     if target.type.kind not in ("map", "object", "any"):
-        raise CheckError(f"`{name}` needs a map, found {target.type}", span)
+        hint = "an array has `.head()` and `[condition]`, text and numbers are compared as they are"
+        raise CheckError(f"`{name}` needs a map, found {target.type}", span, hint)
     value = item_of(target.type)
     if name == "get":
         if isinstance(arguments[1], Const) and isinstance(arguments[1].value, str):
-            return Get(target, arguments[1].value, type=value, span=span)
-        return Apply("get", arguments, type=value, span=span)
-    return Apply(name, arguments, type=array_of(STRING if name == "keys" else value), span=span)
+            return as_declared(Get(target, arguments[1].value, type=value, span=span))
+        return as_declared(Apply("get", arguments, type=value, span=span))
+    if name == "keys":
+        return Apply(name, arguments, type=array_of(STRING), span=span)
+    return as_declared(Apply(name, arguments, type=array_of(value), span=span))
 
 
 def _set_method(name: str, arguments: tuple[Core, ...], span: Span) -> Core:
     for argument in arguments:
         if not argument.type.accepts("array"):
-            raise CheckError(f"`{name}` needs two arrays, found {argument.type}", argument.span)
+            raise CheckError(f"`{name}` needs two arrays, found {argument.type}", argument.span, usage(name))
     left, right = (item_of(argument.type) for argument in arguments)
     if not comparable(left, right):
-        raise CheckError(f"`{name}` compares {left} with {right}", span)
+        hint = type_hint(arguments[0], right)
+        raise CheckError(f"`{name}` would compare {left} with {right}, which are never equal", span, hint)
+    if "instant" in (left.kind, right.kind):
+        arguments = tuple(as_instants(replace(argument, type=array_of(INSTANT))) for argument in arguments)
     result = array_of(left) if name == "intersection" else BOOLEAN
     return Apply(name, arguments, type=result, span=span)
 
@@ -173,14 +195,16 @@ def _since(condition: Core, span: Span) -> Core:
         if isinstance(node, Events | Since | Segment | Inside | Bound) or (
             isinstance(node, Apply) and node.operation == "inList"
         ):
-            raise CheckError("`since` takes a condition on the profile's own attributes", node.span or span)
+            hint = f"{usage('since')}; of events ask for `.first(timestamp)` or `.last(timestamp)`"
+            raise CheckError("`since` takes a condition on the profile's own attributes", node.span or span, hint)
     if not any(isinstance(node, Attribute) for node in walk(checked)):
-        raise CheckError("`since` takes a condition on the profile's attributes", span)
+        raise CheckError("`since` takes a condition on the profile's attributes", span, usage("since"))
     return Since(checked, type=INSTANT, span=span)
 
 
 def _geo(name: str, arguments: tuple[Core, ...], span: Span) -> Core:
     for argument in arguments:
         if not argument.type.is_numeric:
-            raise CheckError(f"`{name}` needs degrees as numbers, found {argument.type}", argument.span)
+            message = f"`{name}` needs degrees as numbers, found {argument.type}"
+            raise CheckError(message, argument.span, usage(name))
     return Apply(name, arguments, type=NUMBER if name == "distanceKm" else BOOLEAN, span=span)

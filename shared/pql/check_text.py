@@ -3,6 +3,7 @@
 from shared.pql.check_values import compare, literal
 from shared.pql.core import Apply, Const, Core
 from shared.pql.errors import CheckError, Span
+from shared.pql.functions import usage
 from shared.pql.regex import like_regex, pattern
 from shared.pql.types import BOOLEAN, STRING
 
@@ -31,7 +32,8 @@ def lower(name: str, arguments: tuple[Core, ...], span: Span) -> Core:
     for argument in arguments[:2]:
         scalar = argument.type.item if argument.type.kind == "array" and argument.type.item else argument.type
         if not scalar.accepts("string"):
-            raise CheckError(f"`{name}` needs text, found {argument.type}", argument.span)
+            hint = "compare numbers with `=`, `<` or `in [1, 2]`" if scalar.is_numeric else usage_of_text(name)
+            raise CheckError(f"`{name}` needs text, found {argument.type}", argument.span, hint)
     if name == "like":
         pattern(like_regex(literal(arguments[1], name)), arguments[1].span)
         return Apply("like", arguments, type=BOOLEAN, span=span)
@@ -43,10 +45,16 @@ def lower(name: str, arguments: tuple[Core, ...], span: Span) -> Core:
     return Apply(f"{operation}{'Not' if negated else ''}", arguments[:2], type=BOOLEAN, span=span)
 
 
+def usage_of_text(name: str) -> str:
+    """How a text operation is written."""
+    return 'write `x like "Se%"`' if name == "like" else usage(name)
+
+
 def _flag(argument: Core) -> bool:
     if isinstance(argument, Const) and isinstance(argument.value, bool):
         return argument.value
-    raise CheckError("the case flag must be `true` (exact) or `false` (any case)", argument.span)
+    message = "the case flag must be `true` (exact) or `false` (any case)"
+    raise CheckError(message, argument.span, 'write `.equals("text", false)`')
 
 
 def _regex(name: str, arguments: tuple[Core, ...], span: Span) -> Core:
@@ -56,5 +64,6 @@ def _regex(name: str, arguments: tuple[Core, ...], span: Span) -> Core:
     group = arguments[2]
     if not (isinstance(group, Const) and type(group.value) is int and 0 <= group.value <= compiled.groups):
         message = f"the group must be a whole number from 0 to {compiled.groups}, the groups of this pattern"
-        raise CheckError(message, group.span)
+        hint = 'put the part you want in parentheses: `.regexGroup("@(.+)", 1)`; 0 is the whole match'
+        raise CheckError(message, group.span, hint)
     return Apply("regexGroup", arguments, type=STRING, span=span)

@@ -28,6 +28,11 @@ from shared.pql.syntax import (
 from shared.pql.types import BOOLEAN, INSTANT, INTEGER, item_of
 
 STEPS_MAX = 20
+_STEPS = "split it in two chains, or ask for one event in a chain and count the others"
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
 _PARTS_OF_DAYS = ("millisecond", "second", "minute", "hour")
 _WORD_SHIFTS = {"today": 0, "yesterday": -1, "tomorrow": 1}
 _UNIT_SHIFTS = {"this": 0, "last": -1, "next": 1}
@@ -59,7 +64,8 @@ def occurs(checker: Lowering, node: Occurs, scope: Scope) -> Core:
     subject = checker.lower(node.subject, scope)
     scalar = item_of(subject.type) if subject.type.kind == "array" else subject.type
     if scalar.kind not in ("any", "null", "instant", "string", "integer"):
-        raise CheckError(f"`occurs` needs an instant, found {subject.type}", node.subject.span)
+        hint = "write an instant before `occurs`, such as `timestamp` or a field of the format date-time"
+        raise CheckError(f"`occurs` needs an instant, found {subject.type}", node.subject.span, hint)
     intervals = _intervals(checker, node.when, scope)
     instant = (
         subject if scalar.kind == "instant" else Apply("instant", (subject,), type=subject.type, span=subject.span)
@@ -149,7 +155,7 @@ def _distance(comparison: str, amount: DurationLiteral, sign: int, anchor: Bound
 def chain(checker: Lowering, node: Chain, scope: Scope) -> Core:
     """`chain(...)`: each step's time condition joins its condition."""
     if len(node.steps) > STEPS_MAX:
-        raise LimitError(f"the chain has {len(node.steps)} steps, the limit is {STEPS_MAX}", node.span)
+        raise LimitError(f"the chain has {len(node.steps)} steps, the limit is {STEPS_MAX}", node.span, _STEPS)
     source = checker.array(node.source, scope)
     if all(step.negated for step in node.steps):
         raise CheckError(
@@ -195,15 +201,22 @@ def _zone(arguments: tuple[Core, ...]) -> str | None:
         return None
     zone = arguments[0].value if isinstance(arguments[0], Const) else None
     if not isinstance(zone, str) or calendar.zone_named(zone) is None:
-        raise CheckError("unknown time zone", arguments[0].span, 'use an IANA name such as "Europe/Berlin"')
+        message = f"unknown time zone `{zone}`" if isinstance(zone, str) else "a time zone is a text, written out"
+        raise CheckError(message, arguments[0].span, 'use an IANA name such as "Europe/Berlin"')
     return zone
 
 
 def _date(arguments: tuple[Core, ...], span: Span) -> int:
     numbers = [argument.value for argument in arguments if isinstance(argument, Const) and type(argument.value) is int]
     if len(numbers) != 3:
-        raise CheckError("`date` takes year, month and day as whole numbers, written out", span)
+        message = "`date` takes year, month and day as whole numbers, written out"
+        raise CheckError(message, span, "write `date(2024, 5, 1)`")
     year, month, day = numbers
-    if not (1 <= year <= 9999 and 1 <= month <= 12 and 1 <= day <= calendar.month_days(year, month)):
-        raise CheckError(f"there is no date {year}-{month}-{day}", span)
+    if not (1 <= year <= 9999 and 1 <= month <= 12):
+        raise CheckError(
+            f"there is no date {year}-{month}-{day}", span, "write `date(year, month, day)`, month 1 to 12"
+        )
+    if not 1 <= day <= calendar.month_days(year, month):
+        hint = f"{_MONTHS[month - 1]} {year} has the days 1 to {calendar.month_days(year, month)}"
+        raise CheckError(f"there is no date {year}-{month}-{day}", span, hint)
     return calendar.days_from_civil(year, month, day) * calendar.DAY

@@ -27,6 +27,7 @@ from shared.pql.core import (
 )
 from shared.pql.leaves.base import Leaf, LeafSpec, Recall
 from shared.pql.leaves.matching import shape_of
+from shared.pql.leaves.tally import TallyLeaf
 from shared.pql.leaves.window import WindowLeaf
 from shared.pql.library import CALL_NAMES, FOLDS, NAMESPACE
 from shared.pql.regex import like_regex, pattern
@@ -34,6 +35,7 @@ from shared.pql.thresholds import threshold
 
 Leaves = Callable[[LeafSpec], Leaf]
 SinceKeys = Callable[[Core], int]
+_CLASSES = {"DICT": dict, "INT": int, "FLOAT": float}
 _MIRRORED = {">=": "<=", ">": "<", "<": ">", "<=": ">="}
 
 
@@ -61,7 +63,7 @@ def _function(
     emitter = Emitter(leaves, since, dict(given or {}))
     source = f"lambda {parameter}: {emitter.emit(core)}"
     # The source holds literals, numbered names and library calls only, and runs without builtins.
-    compiled: Callable[[Any], Any] = eval(source, {**NAMESPACE, **emitter.constants})  # noqa: S307
+    compiled: Callable[[Any], Any] = eval(source, {**NAMESPACE, **_CLASSES, **emitter.constants})  # noqa: S307
     return compiled
 
 
@@ -90,7 +92,7 @@ class Emitter:
             case Variable(level=level):
                 return f"v{level}"
             case Get(target=target, name=name):
-                return f"get({self.emit(target)}, {name!r})"
+                return self._field(self.emit(target), name)
             case Apply():
                 return self._apply(node)
             case Each():
@@ -115,8 +117,17 @@ class Emitter:
             return source
         source = f"{source}.get({path[0]!r})"
         for name in path[1:]:
-            source = f"get({source}, {name!r})"
+            source = self._field(source, name)
         return source
+
+    def _temporary(self) -> str:
+        self.temporaries += 1
+        return f"t{self.temporaries}"
+
+    def _field(self, target: str, name: str) -> str:
+        """A field: most targets are objects, for which a call would take longer than the look-up."""
+        found = self._temporary()
+        return f"({found}.get({name!r}) if ({found} := {target}).__class__ is DICT else get({found}, {name!r}))"
 
     def _apply(self, node: Apply) -> str:
         operation, arguments = node.operation, node.arguments
@@ -162,26 +173,31 @@ class Emitter:
             left, right, operation = right, left, _MIRRORED.get(operation, operation)
         if operation == "=" and isinstance(right, Const) and type(right.value) is str:
             # Text equals nothing but text, so Python's == is exact; only arrays need the general operator.
-            self.temporaries += 1
-            name = f"t{self.temporaries}"
+            name = self._temporary()
             text = repr(right.value)
             return (
                 f"(({name} := {self.emit(left)}) == {text} or {name}.__class__ is LIST and any_equal({name}, {text}))"
             )
+        if isinstance(right, Const) and type(right.value) in (int, float):
+            # Between numbers Python's operators are the language's.
+            name, number = self._temporary(), self.emit(right)
+            known = f"({name} := {self.emit(left)}).__class__ is INT or {name}.__class__ is FLOAT"
+            compared = f"{name} {'==' if operation == '=' else operation} {number}"
+            return f"({compared} if {known} else {CALL_NAMES[operation]}({name}, {number}))"
         return f"{CALL_NAMES[operation]}({self.emit(left)}, {self.emit(right)})"
 
     def _threshold(self, node: Apply) -> str | None:
-        """`count >= n` over a window needs not the count, only whether the n-th newest is inside."""
+        """`count >= n` needs not the count, over a window only whether the n-th newest is inside."""
         found = threshold(node)
         if found is None:
             return None
         spec, wanted, negated = found
         leaf = self.leaves(spec)
-        if not isinstance(leaf, WindowLeaf):
+        if not isinstance(leaf, WindowLeaf | TallyLeaf):
             return None
         if wanted <= 0:
             return str(not negated)
-        return f"({'not ' if negated else ''}c.reaches({self.constant(leaf)}, {wanted}))"
+        return f"({'not ' if negated else ''}{self.constant(leaf.holds)}(c, {wanted}))"
 
     def _regex(self, operation: str, arguments: tuple[Core, ...]) -> str:
         text = arguments[1]

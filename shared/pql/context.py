@@ -11,7 +11,6 @@ from typing import Any
 
 from shared.pql.instants import to_instant
 from shared.pql.leaves.base import Leaf
-from shared.pql.leaves.window import WindowLeaf
 from shared.pql.windows import MISSING, NEVER, MovingBound
 
 
@@ -41,17 +40,10 @@ class Context:
 
     def read(self, leaf: Leaf) -> Any:
         """The value of a history leaf."""
-        value, until = leaf.read(self.states.get(leaf.key), self.now)
+        value, until = leaf.read(self.states, self.now)
         if until < self.until:
             self.until = until
         return value
-
-    def reaches(self, leaf: WindowLeaf, wanted: int) -> bool:
-        """Tell whether a windowed count is at least `wanted`."""
-        answer, until = leaf.reaches(self.states.get(leaf.key), wanted, self.now)
-        if until < self.until:
-            self.until = until
-        return answer
 
     def since(self, key: int) -> int | None:
         """Since when a condition on attributes has held; null while it does not."""

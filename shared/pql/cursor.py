@@ -1,7 +1,9 @@
 """A reader over tokens: what the grammar's rules share, and nothing about the grammar itself."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Self
 
+from shared.pql import mistakes
 from shared.pql.errors import LimitError, ParseError, Span, did_you_mean
 from shared.pql.syntax import DurationLiteral, Node, Unit
 from shared.pql.tokens import Kind, Token, tokenize
@@ -29,6 +31,7 @@ class Cursor:
     """Tokens with a position; `expression` and `sum` are supplied by the parser built on it."""
 
     def __init__(self, text: str) -> None:
+        self.text = text
         self.tokens = tokenize(text)
         self.at = 0
         self.depth = 0
@@ -81,10 +84,12 @@ class Cursor:
             return True
         return False
 
-    def expect_symbol(self, symbol: str, where: str) -> Token:
+    def expect_symbol(self, symbol: str, where: str, hint: str | None = None) -> Token:
         """Step over the symbol or refuse."""
         if not self.is_symbol(symbol):
-            raise self.unexpected(f"`{symbol}` {where}")
+            if hint is None and symbol in ")]}":
+                hint = mistakes.unclosed(self.tokens, self.at, self.text)
+            raise self.unexpected(f"`{symbol}` {where}", hint=hint)
         return self.advance()
 
     def expect_word(self, word: str, where: str) -> Token:
@@ -109,7 +114,9 @@ class Cursor:
         """Take a whole count and a unit: `30 minutes`."""
         start = self.token.span.start
         if self.token.kind is not Kind.INTEGER:
-            raise self.unexpected(f"a whole number of units {what}, such as `7 days`")
+            offset = 2 if self.is_symbol("-") else 1
+            hint = mistakes.count(self.token, self.peek(offset).text)
+            raise self.unexpected(f"a whole number of units {what}, such as `7 days`", hint=hint)
         count = int(self.advance().value)
         unit = self.unit()
         return DurationLiteral(count, unit, span=self.since(start))
@@ -118,7 +125,9 @@ class Cursor:
         """Take a unit of time."""
         if self.token.kind is Kind.NAME and self.token.text.lower() in UNITS:
             return UNITS[self.advance().text.lower()]
-        raise self.unexpected("a unit of time such as `days`", UNITS)
+        hint = mistakes.unit(self.token.text) or did_you_mean(self.token.text, UNITS)
+        known = "a unit is millisecond, second, minute, hour, day, week, month, year, decade, century, millennium"
+        raise self.unexpected("a unit of time such as `days`", hint=hint or known)
 
     def zone(self) -> str | None:
         """Take an optional time zone in parentheses: `("Europe/Berlin")`."""
@@ -160,15 +169,24 @@ class Cursor:
         """Count one level of nesting; hostile texts must not exhaust the stack."""
         self.depth += 1
         if self.depth > DEPTH_MAX:
-            raise LimitError(f"the expression is nested deeper than {DEPTH_MAX} levels", self.token.span)
+            hint = "name inner parts with `let`, or move them into a segment of their own"
+            raise LimitError(f"the expression is nested deeper than {DEPTH_MAX} levels", self.token.span, hint)
 
     def leave(self) -> None:
         """Leave the level entered last."""
         self.depth -= 1
 
-    def unexpected(self, expected: str, known: Iterable[str] = ()) -> ParseError:
-        """Build the error for the token at the position."""
+    def nested(self, form: Callable[[Self], Node]) -> Node:
+        """Parse a form, one level further in."""
+        self.enter()
+        node = form(self)
+        self.leave()
+        return node
+
+    def unexpected(self, expected: str, known: Iterable[str] = (), hint: str | None = None) -> ParseError:
+        """Build the error for the token at the position; the closest known word or `expected` will do for a hint."""
         token = self.token
         found = "the end of the expression" if token.kind is Kind.END else f"`{token.text}`"
-        hint = did_you_mean(token.text, known) if token.text else None
+        if hint is None:
+            hint = did_you_mean(token.text, known) or f"write {expected}"
         return ParseError(f"expected {expected}, found {found}", token.span, hint)

@@ -18,6 +18,7 @@ from shared.pql.core import (
     Since,
     Variable,
 )
+from shared.pql.cursor import UNITS
 from shared.pql.leaves.base import LeafSpec, Recall
 
 _INFIX = frozenset({"=", "!=", "<", "<=", ">", ">=", "in", "notIn", "like", "+", "-", "*", "/", "%", "and", "or"})
@@ -65,7 +66,7 @@ def _apply(node: Apply) -> str:
         return f"not ({arguments[0]})"
     if operation == "array":
         return f"[{', '.join(arguments)}]"
-    if operation in ("instant", "truth", "single"):
+    if operation in ("instant", "instants", "truth", "single"):
         return arguments[0]
     if operation in _INFIX and len(arguments) > 1:
         wrapped = [
@@ -117,12 +118,18 @@ def bound(node: Bound) -> str:
     if node.unit is not None:
         text = f"start of {node.unit} of {text}{zone}"
         if node.unit_shift:
-            text += f" {node.unit_shift:+d} {node.unit}(s)"
+            text += f" {_counted(node.unit_shift, node.unit)}"
     if node.count:
-        text += f" {node.count:+d} {node.count_unit}(s)"
+        text += f" {_counted(node.count, str(node.count_unit))}"
     if node.micros:
         text += f" {'+' if node.micros > 0 else '-'} {duration(abs(node.micros))}"
     return text
+
+
+def _counted(count: int, unit: str) -> str:
+    """`- 1 day`, `+ 2 centuries`."""
+    plural = next(spelling for spelling, singular in UNITS.items() if singular == unit and spelling != unit)
+    return f"{'+' if count > 0 else '-'} {abs(count)} {unit if abs(count) == 1 else plural}"
 
 
 def interval(node: Interval) -> str:

@@ -70,6 +70,8 @@ class PqlError(Rejected):
         # A hostile one-line text of 64 KiB must not come back whole in every error.
         left = max(0, self.column - 60) if len(line) > _EXCERPT_CHARACTERS_MAX else 0
         shown = line[left : left + _EXCERPT_CHARACTERS_MAX].replace("\t", " ")
+        # Half a surrogate pair cannot be sent to anybody; the mark under it stays in place.
+        shown = shown.encode("utf-8", "replace").decode()
         width = max(1, min(self.span.end, start + len(line)) - self.span.start)
         width = min(width, max(1, len(shown) - (self.column - 1 - left)))
         before, after = "…" if left else "", "…" if left + _EXCERPT_CHARACTERS_MAX < len(line) else ""
@@ -86,6 +88,25 @@ class ParseError(PqlError):
     """The tokens do not form an expression."""
 
     stage = "syntax"
+
+
+class TreeError(ParseError):
+    """A `pql/json` tree has a part that does not fit where it stands; `pointer` is its JSON pointer (RFC 6901)."""
+
+    stage = "tree"
+
+    def __init__(self, message: str, pointer: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.pointer = pointer
+
+    def details(self) -> dict[str, Any]:
+        return {"stage": self.stage, "pointer": self.pointer, "hint": self.hint}
+
+    def __str__(self) -> str:
+        place = f'at "{self.pointer}"' if self.pointer else "at the root"
+        return "\n".join(
+            [f"{self.stage} error {place}: {self.message}", *([f"hint: {self.hint}"] if self.hint else [])]
+        )
 
 
 class CheckError(PqlError):

@@ -6,16 +6,17 @@ Order of one call, which is what makes replays give the same transitions:
 3. what the event, the attributes or a new plan touched is evaluated at now, referred segments before referring ones.
 """
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from heapq import heapify, heappop, heappush
-from itertools import chain, repeat
 from typing import Any
 
+import msgspec
+
+from shared.pql.arrival import Arrival
 from shared.pql.context import Context
-from shared.pql.leaves.base import UNCHANGED
 from shared.pql.plan import Plan
-from shared.pql.state import ProfileState, event_hash
+from shared.pql.state import UNKNOWN, ProfileState, event_hash
 from shared.pql.windows import NEVER
 
 
@@ -38,8 +39,7 @@ class Event:
     body: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, gc=False):
     """A transition; `effective_at` (µs) is the deadline if time alone brought it, else the call's now."""
 
     segment_id: str
@@ -49,8 +49,7 @@ class Change:
     by_time: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """The new state and what changed; `next_deadline` is when time alone may next change a segment, None for never."""
 
     state: ProfileState
@@ -91,7 +90,7 @@ def read_features(plan: Plan, state: ProfileState, profile: Profile, now: int) -
     for feature in plan.features:
         context.until = NEVER
         kind = feature.spec.expression.core.type.kind
-        result[feature.spec.name] = as_feature(feature.value(context), kind)
+        result[feature.spec.name] = as_feature(feature.condition.test(context), kind)
     return result
 
 
@@ -106,19 +105,14 @@ def _context(plan: Plan, state: ProfileState, profile: Profile, now: int) -> Con
     return Context(profile.id, profile.attributes, profile.lists, state.leaves, state.members, plan.segment_names, now)
 
 
-class Run:
+class Run(Arrival):
     """One call for one profile."""
 
     def __init__(self, plan: Plan, state: ProfileState, profile: Profile, now: int) -> None:
-        self.plan = plan
-        self.state = state
-        self.now = now
+        super().__init__(plan, state, now)
         self.context = _context(plan, state, profile, now)
         self.changes: list[Change] = []
-        self.dirty: set[int] = set()
         self.removed: list[str] = []
-        self.adopted = False
-        self.features_touched = False
 
     def adopt_plan(self) -> None:
         """Take up a plan new to the profile: mark what it changed, drop what it no longer needs."""
@@ -131,25 +125,31 @@ class Run:
         if state.plan == 0:
             self.dirty.update(plan.on_first_sight)
         elif changed is None:
-            self.dirty.update(range(len(plan.segments)))
+            self.dirty.update(range(len(plan.conditions)))
         else:
-            self.dirty.update(plan.positions[id_] for id_ in changed if id_ in plan.positions)
-            # A segment that came or went may be referred to by one that stayed.
-            self.dirty.update(p for p, segment in enumerate(plan.segments) if segment.references & changed)
-        for id_ in [
-            id_ for id_ in state.horizons if plan.positions.get(id_, -1) in self.dirty or id_ not in plan.positions
-        ]:
-            del state.horizons[id_]
+            self._mark(changed)
+        for key in [key for key in state.horizons if plan.places.get(key, -1) in self.dirty or key not in plan.places]:
+            del state.horizons[key]
+        state.earliest = UNKNOWN
         for key in [key for key in state.leaves if key not in plan.state_keys]:
             del state.leaves[key]
         state.plan = plan.key
 
+    def _mark(self, changed: frozenset[str]) -> None:
+        """What a change of some definitions makes worth judging again."""
+        plan = self.plan
+        for id_ in changed:
+            position = plan.positions.get(id_)
+            if position is not None:
+                self.dirty.add(plan.segments[position].place)
+        # A segment that came or went may be referred to by one that stayed.
+        self.dirty.update(segment.place for segment in plan.segments if segment.condition.references & changed)
+
     def pass_time(self, limit: int) -> None:
         """Fire the horizons up to `limit`, each at its own instant."""
-        state = self.state
-        while state.horizons and (deadline := min(state.horizons.values())) <= limit:
-            positions = self.plan.positions
-            touched = {positions[id_] for id_, horizon in state.horizons.items() if horizon <= deadline}
+        state, places = self.state, self.plan.places
+        while (deadline := state.next_deadline) <= limit:
+            touched = [places[key] for key, horizon in state.horizons.items() if horizon <= deadline]
             self._evaluate(touched, max(deadline, state.now), by_time=True)
 
     def attributes_changed(self) -> None:
@@ -172,23 +172,8 @@ class Run:
         hashed = event_hash(event.id)
         if not self.state.remember(hashed):
             return False
-        plan, leaves, now = self.plan, self.state.leaves, self.now
         record = {**event.body, "eventType": event.type, "timestamp": event.occurred_at, "_id": event.id}
-        at, numbers, readers, dirty = event.occurred_at, plan.numbers, plan.readers, self.dirty
-        matched, steps = plan.index.matches(record)
-        for leaf, bits in chain(zip(matched, repeat(1)), steps.items()):
-            key = leaf.key
-            changed = leaf.insert(leaves.get(key), record, at, hashed, now, bits)
-            if changed is None:
-                continue
-            leaves[key] = changed
-            if key in plan.feature_leaves:
-                self.features_touched = True
-            level = leaf.level(changed, at, now)
-            if level == UNCHANGED:
-                continue
-            asked = numbers.get(key) if level >= 0 else None
-            dirty.update(readers.get(key, ()) if asked is None else asked.get(level, ()))
+        self.enter(record, event.occurred_at, hashed)
         return True
 
     def finish(self, duplicate: bool) -> Outcome:
@@ -209,33 +194,32 @@ class Run:
         )
 
     def _evaluate(self, touched: Iterable[int], at: int, by_time: bool) -> None:
-        """Evaluate segments at an instant, and those that refer to a segment that changed."""
+        """Evaluate conditions at an instant, and those that refer to a segment that changed."""
         plan, state, context = self.plan, self.state, self.context
         context.now = state.now = at
-        queue = list(touched)
-        heapify(queue)
-        members, horizons, last = state.members, state.horizons, -1
-        segments = plan.segments
-        while queue:
-            position = heappop(queue)
-            if position == last:
-                continue
-            last = position
-            segment = segments[position]
-            id_ = segment.id
+        members, horizons, conditions, changes = state.members, state.horizons, plan.conditions, self.changes
+        queue = sorted(touched)
+        # Conditions refer to earlier ones only, so what is added comes after the place the loop has reached.
+        for place in queue:
+            condition = conditions[place]
             context.until = NEVER
-            inside = segment.condition(context)
+            inside = condition.test(context)
             if context.until < NEVER:
-                horizons[id_] = max(context.until, at + 1)
-            elif id_ in horizons:
-                del horizons[id_]
-            if inside is (id_ in members):
-                continue
-            if inside:
-                members[id_] = at
-            else:
-                del members[id_]
-            self.changes.append(Change(id_, segment.spec.version, inside, at, by_time))
-            self.features_touched |= id_ in plan.feature_references
-            for dependant in plan.dependants[position]:
-                heappush(queue, dependant)
+                state.set_horizon(condition.key, context.until if context.until > at else at + 1)
+            elif condition.key in horizons:
+                state.set_horizon(condition.key, NEVER)
+            changed = False
+            for id_, version in condition.segments:
+                if inside is not (id_ in members):
+                    changed = True
+                    if inside:
+                        members[id_] = at
+                    else:
+                        del members[id_]
+                    changes.append(Change(id_, version, inside, at, by_time))
+            if changed:
+                self.features_touched |= condition.in_features
+                for dependant in condition.dependants:
+                    index = bisect_left(queue, dependant)
+                    if index == len(queue) or queue[index] != dependant:
+                        insort(queue, dependant)

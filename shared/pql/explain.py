@@ -6,7 +6,7 @@ from typing import Any
 from shared.pql.codegen import compile_condition
 from shared.pql.context import Context
 from shared.pql.core import Apply, Attribute, Const, Core, Each, Get, Since
-from shared.pql.cost import estimate, latest_change
+from shared.pql.cost import Estimate, estimate, latest_change
 from shared.pql.describe import constant, describe, instant, leaf
 from shared.pql.errors import PlanError
 from shared.pql.evaluator import Profile
@@ -19,20 +19,64 @@ from shared.pql.state import ProfileState
 from shared.pql.windows import NEVER
 
 
+@dataclass(frozen=True, slots=True)
+class LeafExplanation:
+    """One history an expression keeps of each profile.
+
+    `name` is what the condition calls it (`L1`), `key` the 64-bit key of its state, `found_by` the way of an event to
+    it, `keeps` and `last_change` are words; `entries_max` is how many entries it has at most.
+    """
+
+    name: str
+    text: str
+    family: str
+    key: int
+    found_by: str
+    keeps: str
+    entries_max: int
+    last_change: str
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.name}: {self.text}",
+            f"    family: {self.family}, key {self.key:016x}",
+            f"    found by: {self.found_by}",
+            f"    keeps: {self.keeps}",
+            f"    last change by time: {self.last_change}",
+        ]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How an expression will be run: its type, its condition over leaves, the leaves, and its worst case."""
+
+    value: str
+    condition: str
+    leaves: tuple[LeafExplanation, ...]
+    refers_to: tuple[str, ...]
+    cost: Estimate
+
+    def __str__(self) -> str:
+        lines = [f"value: {self.value}", f"condition: {self.condition}", *map(str, self.leaves)]
+        if self.refers_to:
+            lines.append(f"refers to segments: {', '.join(self.refers_to)}")
+        lines.append(f"at worst: {self.cost.steps:,} steps for one event, {self.cost.bytes:,} bytes for one profile")
+        return "\n".join(lines)
+
+
 def explain(subject: Expression | Plan) -> str:
     """The plan in words: the condition over its leaves, and for each leaf its index, bound and last change by time."""
-    if isinstance(subject, Plan):
-        return _explain_plan(subject)
-    worst = estimate(subject.planned)
-    specs = sorted(recalls(subject.planned), key=leaf)
-    lines = [f"value: {subject.core.type}", f"condition: {_condition(subject.planned, specs)}"]
-    for number, spec in enumerate(specs, start=1):
-        lines += _explain_leaf(f"L{number}", spec)
-    referred = sorted(references(subject.planned))
-    if referred:
-        lines.append(f"refers to segments: {', '.join(referred)}")
-    lines.append(f"at worst: {worst.steps:,} steps for one event, {worst.bytes:,} bytes for one profile")
-    return "\n".join(lines)
+    return _explain_plan(subject) if isinstance(subject, Plan) else str(explanation(subject))
+
+
+def explanation(expression: Expression) -> Explanation:
+    """What `explain` says, in parts."""
+    planned = expression.planned
+    specs = sorted(recalls(planned), key=leaf)
+    leaves = tuple(_leaf_explanation(f"L{number}", spec) for number, spec in enumerate(specs, start=1))
+    referred = tuple(sorted(references(planned)))
+    return Explanation(str(expression.core.type), _condition(planned, specs), leaves, referred, estimate(planned))
 
 
 def _condition(planned: Core, specs: list[LeafSpec]) -> str:
@@ -43,15 +87,11 @@ def _condition(planned: Core, specs: list[LeafSpec]) -> str:
     return text
 
 
-def _explain_leaf(name: str, spec: LeafSpec) -> list[str]:
-    matcher = matcher_of(spec.predicate)
-    return [
-        f"{name}: {leaf(spec)}",
-        f"    family: {spec.family}, key {leaf_key(spec):016x}",
-        f"    found by: {_access(matcher)}",
-        f"    keeps: {_kept(spec)}",
-        f"    last change by time: {latest_change(spec)}",
-    ]
+def _leaf_explanation(name: str, spec: LeafSpec) -> LeafExplanation:
+    found_by = _access(matcher_of(spec.predicate))
+    return LeafExplanation(
+        name, leaf(spec), spec.family, leaf_key(spec), found_by, _kept(spec), spec.entries, latest_change(spec)
+    )
 
 
 def _access(matcher: Matcher) -> str:
@@ -72,8 +112,9 @@ def _kept(spec: LeafSpec) -> str:
 
 def _explain_plan(plan: Plan) -> str:
     lines = [f"{len(plan.segments)} segments, {len(plan.features)} features, {len(plan.leaves)} leaves"]
-    lines += [f"{len(plan.matchers)} conditions on events, {len(plan.on_profile)} segments look at the profile"]
-    readers = {key: len(found) for key, found in plan.readers.items()}
+    on_profile = sum(len(plan.conditions[place].segments) for place in plan.on_profile)
+    readers = {key: sum(len(plan.conditions[place].segments) for place in found) for key, found in plan.readers.items()}
+    lines += [f"{len(plan.matchers)} conditions on events, {on_profile} segments look at the profile"]
     for spec, planned_leaf in sorted(plan.leaves.items(), key=lambda pair: leaf(pair[0])):
         lines.append(f"- {leaf(spec)} (read by {readers.get(planned_leaf.key, 0)} segments)")
     return "\n".join(lines)
@@ -101,7 +142,8 @@ class Evidence:
         if self.changes_at is not None:
             line += f"  [may change at {instant(self.changes_at)}]"
         if self.events:
-            line += f"  [{len(self.events)} event(s): {', '.join(f'{event:016x}' for event in self.events[-5:])}]"
+            counted = "1 event" if len(self.events) == 1 else f"{len(self.events)} events"
+            line += f"  [{counted}: {', '.join(f'{event:016x}' for event in self.events[-5:])}]"
         return [line, *(inner for part in self.parts for inner in part._lines(depth + 1))]
 
 
@@ -129,7 +171,7 @@ def _evidence(node: Core, plan: Plan, context: Context) -> Evidence:
     until = context.until if context.until < NEVER else None
     events: tuple[int, ...] = ()
     if isinstance(node, Recall) and (found := plan.leaves.get(node.leaf)) is not None:
-        events = tuple(found.counted(context.states.get(found.key), context.now))
+        events = tuple(found.counted(context.states, context.now))
     parts = tuple(_evidence(part, plan, context) for part in _closed_parts(node))
     return Evidence(describe(node), value, until, events, parts)
 

@@ -3,8 +3,9 @@
 from typing import Literal as OneOf
 from typing import cast
 
+from shared.pql import mistakes
 from shared.pql.cursor import UNITS, Cursor
-from shared.pql.errors import ParseError
+from shared.pql.errors import ParseError, did_you_mean
 from shared.pql.syntax import (
     Aggregate,
     Between,
@@ -41,7 +42,11 @@ def quantifier(cursor: Cursor) -> Node:
     bindings = [_binding(cursor, kind)]
     while cursor.is_symbol(",") and cursor.peek(2).text.lower() == "from":
         cursor.advance()
+        # A further binding is a loop inside the one before it.
+        cursor.enter()
         bindings.append(_binding(cursor, kind))
+    for _ in bindings[1:]:
+        cursor.leave()
     return Quantifier(kind, tuple(bindings), span=cursor.since(start))
 
 
@@ -116,11 +121,16 @@ def when(cursor: Cursor) -> When:
         comparison = cursor.advance().text
         amount = cursor.duration(f"after `{comparison}`")
         if not cursor.is_word("before", "after", "from"):
-            raise cursor.unexpected("`before`, `after` or `from`", ("before", "after", "from"))
+            near = did_you_mean(cursor.token.text, ("before", "after", "from"))
+            hint = near or f"write `{comparison} {amount.count} {amount.unit}{'s' * (amount.count != 1)} before now`"
+            raise cursor.unexpected("`before`, `after` or `from`", hint=hint)
         direction = cast(Direction, cursor.advance().text.lower())
         return Distance(comparison, amount, direction, cursor.sum(), span=cursor.since(start))
     if cursor.token.kind is Kind.INTEGER and cursor.peek().text.lower() in UNITS:
-        raise cursor.unexpected("a comparison such as `<=` before the number of units")
+        hint = f"write `<= {cursor.token.text} {cursor.peek().text} before now`, or `=` for exactly that unit"
+        raise cursor.unexpected("a comparison such as `<=` before the number of units", hint=hint)
+    if cursor.is_word("in", "within", "during", "since") or _is_span(cursor):
+        raise cursor.unexpected("a time condition", hint=mistakes.WINDOW)
     if cursor.is_word("before", "after"):
         relation = cast(OneOf["before", "after"], cursor.advance().text.lower())
         return Relative(relation, cursor.sum(), span=cursor.since(start))
@@ -130,6 +140,11 @@ def when(cursor: Cursor) -> When:
         return Between(low, cursor.sum(), span=cursor.since(start))
     cursor.take_word("on")
     return On(cursor.sum(), span=cursor.since(start))
+
+
+def _is_span(cursor: Cursor) -> bool:
+    """Tell whether `last 7 days` or the like stands here, which has no meaning."""
+    return cursor.is_word("last", "past", "next", "previous") and cursor.peek().kind is Kind.INTEGER
 
 
 def is_time(cursor: Cursor) -> bool:
@@ -155,14 +170,14 @@ def chain(cursor: Cursor) -> Node:
     start = cursor.advance().span.start
     cursor.expect_symbol("(", "after `chain`")
     source = cursor.sum()
-    cursor.expect_symbol(",", "after the events of the chain")
+    _expect(cursor, ",", "after the events of the chain")
+    if not cursor.is_word("timestamp"):
+        raise ParseError("a chain is ordered by `timestamp`", cursor.token.span, mistakes.CHAIN)
     ordered_by = cursor.sum()
     if not (isinstance(ordered_by, Name) and ordered_by.name == "timestamp"):
-        raise ParseError(
-            "a chain is ordered by `timestamp`", ordered_by.span, "write `chain(xEvent, timestamp, [...])`"
-        )
-    cursor.expect_symbol(",", "after `timestamp`")
-    cursor.expect_symbol("[", "before the steps")
+        raise ParseError("a chain is ordered by `timestamp`", ordered_by.span, mistakes.CHAIN)
+    _expect(cursor, ",", "after `timestamp`")
+    _expect(cursor, "[", "before the steps")
     steps = [_step(cursor)]
     while cursor.take_symbol(","):
         steps.append(_step(cursor))
@@ -172,18 +187,24 @@ def chain(cursor: Cursor) -> Node:
     return Chain(source, tuple(steps), within, span=cursor.since(start))
 
 
+def _expect(cursor: Cursor, symbol: str, where: str) -> None:
+    if not cursor.take_symbol(symbol):
+        raise cursor.unexpected(f"`{symbol}` {where}", hint=mistakes.CHAIN)
+
+
 def _step(cursor: Cursor) -> Step:
     start = cursor.token.span.start
     negated = cursor.take_word("not")
     label = cursor.name("a label for the step")
-    cursor.expect_symbol(":", "after the step's label")
-    cursor.expect_word("what", "in the step")
-    cursor.expect_symbol("(", "after WHAT")
+    _expect(cursor, ":", "after the step's label")
+    if not cursor.take_word("what"):
+        raise cursor.unexpected("`WHAT` in the step", hint=mistakes.CHAIN)
+    _expect(cursor, "(", "after WHAT")
     what = cursor.expression()
     cursor.expect_symbol(")", "after the step's condition")
     window: When | None = None
     if cursor.take_word("when"):
-        cursor.expect_symbol("(", "after WHEN")
+        _expect(cursor, "(", "after WHEN")
         window = when(cursor)
         cursor.expect_symbol(")", "after the step's time")
     within = _within(cursor) if cursor.is_word("within") else None
@@ -191,8 +212,10 @@ def _step(cursor: Cursor) -> Step:
 
 
 def _within(cursor: Cursor) -> DurationLiteral:
-    cursor.expect_word("within", "here")
-    cursor.expect_symbol("(", "after WITHIN")
+    if not cursor.take_word("within"):
+        raise cursor.unexpected("`WITHIN` here", hint="write `WITHIN(30 minutes)`")
+    if not cursor.take_symbol("("):
+        raise cursor.unexpected("`(` after WITHIN", hint="write `WITHIN(30 minutes)`")
     amount = cursor.duration("in WITHIN")
     cursor.expect_symbol(")", "after the duration")
     return amount

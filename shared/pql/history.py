@@ -32,6 +32,7 @@ from shared.pql.core import (
 from shared.pql.errors import LimitError
 from shared.pql.leaves.aggregates import ALGEBRAS
 from shared.pql.leaves.base import LeafSpec, Recall
+from shared.pql.reading import Read, read_of
 from shared.pql.rewrite import relevel
 from shared.pql.types import BOOLEAN, INTEGER
 from shared.pql.windows import MISSING, MovingBound
@@ -42,8 +43,6 @@ SEQUENCE_ENTRIES = 1_000
 """Events a sequence keeps: matching may compare every pair of them."""
 _DYNAMIC = (Attribute, Bound, Events, Segment, Since, Recall)
 _TYPE = Get(Variable(0), "eventType")
-# Operations that look at a whole event; where one occurs, a general leaf keeps events uncut.
-_WHOLE = frozenset({"get", "keys", "values", "in", "notIn", "intersects", "intersection", "subsetOf", "supersetOf"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ def cut(core: Core) -> Core:
         hint = "use chain(...), an aggregate, or a let for the inner part"
         message = f"{depth} loops over xEvent inside each other, the limit is {len(ENTRIES_BY_LOOPS)}"
         raise LimitError(message, core.span, hint)
-    return _Cutter(_names(core), ENTRIES_BY_LOOPS[max(0, depth - 1)]).cut(core)
+    return _Cutter(read_of(core), ENTRIES_BY_LOOPS[max(0, depth - 1)]).cut(core)
 
 
 def _loops(node: Core) -> int:
@@ -76,29 +75,9 @@ def _loops(node: Core) -> int:
     return inner
 
 
-def _names(core: Core) -> frozenset[str] | None:
-    """The field names the expression reads anywhere, or None if it uses whole events."""
-    names = {"timestamp", "eventType"}
-    for node in walk(core):
-        if isinstance(node, Get):
-            names.add(node.name)
-        elif isinstance(node, Apply) and node.operation in (*_WHOLE, "=", "!="):
-            if any(_may_be_whole(argument) for argument in node.arguments):
-                return None
-        elif isinstance(node, Each) and node.operation in ("distinct", "min", "max") and node.body is None:
-            return None
-    return frozenset(names)
-
-
-def _may_be_whole(node: Core) -> bool:
-    if isinstance(node, Variable):
-        return True
-    return isinstance(node, Each) and node.operation in ("head", "first", "last", "filter", "topN", "bottomN")
-
-
 class _Cutter:
-    def __init__(self, names: frozenset[str] | None, entries: int) -> None:
-        self.names = names
+    def __init__(self, read: Read | None, entries: int) -> None:
+        self.read = read
         self.entries = entries
 
     def cut(self, node: Core) -> Core:
@@ -161,9 +140,9 @@ class _Cutter:
     def _general(self, node: Core) -> Core:
         past = _past(node)
         assert past is not None
-        spec = LeafSpec(
-            "general", relevel(past.predicate, past.level), past.interval, names=self.names, entries=self.entries
-        )
+        names, whole = (self.read.names, self.read.whole) if self.read is not None else (None, ())
+        predicate = relevel(past.predicate, past.level)
+        spec = LeafSpec("general", predicate, past.interval, extra=whole, names=names, entries=self.entries)
         recalled = Recall(spec, type=node.type, span=node.span)
         if not past.rest:
             return recalled

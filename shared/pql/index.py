@@ -11,6 +11,7 @@ from shared.pql.codegen import compile_event
 from shared.pql.core import TRUE, Apply, Const, Core, Get, Variable
 from shared.pql.history import conjoin, conjuncts
 from shared.pql.leaves.base import Leaf, Record
+from shared.pql.leaves.series import Series
 from shared.pql.operators import get
 
 Path = tuple[str, ...]
@@ -18,15 +19,24 @@ Path = tuple[str, ...]
 
 @dataclass(slots=True)
 class Matcher:
-    """A condition on events and the leaves that want the events meeting it; `test` is None if the index proves all."""
+    """A condition on events and who wants the events meeting it; `test` is None if the index proves all.
+
+    `leaves` keep what they need themselves, `series` keeps the events for all its views.
+    """
 
     predicate: Core
     types: tuple[str, ...] | None
     equality: tuple[Path, tuple[str, ...]] | None
     test: Callable[[Record], object] | None
     leaves: tuple[Leaf, ...] = ()
-    steps: tuple[tuple[Leaf, int], ...] = ()
-    """Sequences of which it is a step's condition, each with the step's bit."""
+    series: Series | None = None
+
+    def readers(self) -> list[Leaf]:
+        """All leaves that want the events."""
+        if self.series is None:
+            return [*self.leaves]
+        counts, sequences = self.series.counts, self.series.sequences
+        return [*self.leaves, *(view.leaf for view in counts), *(view.leaf for view in sequences)]
 
 
 @dataclass(slots=True)
@@ -44,13 +54,14 @@ class Bucket:
             for name in path[1:]:
                 value = value.get(name) if value.__class__ is dict else get(value, name)
             if value.__class__ is str:
-                found += values.get(value, ())
+                if value in values:
+                    found += values[value]
             elif value.__class__ is list:
                 # An array equals through any of its items; the same matcher must not come twice.
                 seen: dict[int, Matcher] = {}
                 for item in value:
-                    if item.__class__ is str:
-                        seen.update((id(matcher), matcher) for matcher in values.get(item, ()))
+                    if item.__class__ is str and item in values:
+                        seen.update((id(matcher), matcher) for matcher in values[item])
                 found += seen.values()
         return found
 
@@ -64,25 +75,20 @@ class EventIndex:
             for event_type in matcher.types if matcher.types is not None else (None,):
                 _file(matcher, self.buckets.setdefault(event_type, Bucket()))
 
-    def matches(self, record: Record) -> tuple[list[Leaf], dict[Leaf, int]]:
-        """The leaves whose condition the event meets, and the sequences of which it meets steps, as bits."""
-        leaves: list[Leaf] = []
-        steps: dict[Leaf, int] = {}
+    def matches(self, record: Record) -> list[Matcher]:
+        """The conditions that the event meets, each once."""
+        found: list[Matcher] = []
         for event_type in (record.get("eventType"), None):
             bucket = self.buckets.get(event_type) if event_type is None or event_type.__class__ is str else None
-            if bucket is None:
-                continue
-            for matcher in bucket.candidates(record):
-                if matcher.test is None or matcher.test(record):
-                    leaves += matcher.leaves
-                    for leaf, bit in matcher.steps:
-                        steps[leaf] = steps.get(leaf, 0) | bit
-        return leaves, steps
+            if bucket is not None:
+                for matcher in bucket.candidates(record):
+                    if matcher.test is None or matcher.test(record):
+                        found.append(matcher)
+        return found
 
     def leaves(self, record: Record) -> list[Leaf]:
         """The leaves whose condition, or one of whose steps, the event meets."""
-        leaves, steps = self.matches(record)
-        return [*leaves, *steps]
+        return list(dict.fromkeys(leaf for matcher in self.matches(record) for leaf in matcher.readers()))
 
 
 def _file(matcher: Matcher, bucket: Bucket) -> None:

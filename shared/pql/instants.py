@@ -20,6 +20,11 @@ def parse_instant(text: str) -> int | None:
         return None
 
 
+def to_instants(value: Any) -> Any:
+    """Read an array's items as instants, in place: what is none becomes null, so that the array keeps its length."""
+    return [to_instants(item) for item in value] if type(value) is list else to_instant(value)
+
+
 def to_instant(value: Any) -> Any:
     """Read a value as an instant: integers are microseconds, text is ISO 8601, arrays item by item; else null."""
     kind = type(value)

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.pql import arrays, operators
 from shared.pql.calendar import civil
-from shared.pql.instants import to_instant
+from shared.pql.instants import to_instant, to_instants
 from shared.pql.leaves.decay import decayed_sum
 from shared.pql.leaves.matching import matches_sequence
 from shared.pql.text_operators import TEXT_TESTS, group, search
@@ -67,6 +67,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "values": operators.values,
     "object": operators.make_object,
     "instant": to_instant,
+    "instants": to_instants,
     "month": _part(1),
     "year": _part(0),
     "dayOfMonth": _part(2),

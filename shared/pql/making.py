@@ -6,13 +6,15 @@ from typing import Any
 
 from shared.pql.bounds import window_of
 from shared.pql.codegen import compile_event
+from shared.pql.history import step_predicates
 from shared.pql.leaves.aggregates import ALGEBRAS
 from shared.pql.leaves.base import Leaf, LeafSpec, Prepare, Record
 from shared.pql.leaves.general import GeneralLeaf
 from shared.pql.leaves.matching import shape_of
 from shared.pql.leaves.sequence import SequenceLeaf
 from shared.pql.leaves.tally import TallyLeaf
-from shared.pql.leaves.window import WindowLeaf
+from shared.pql.leaves.window import CountLeaf, WindowLeaf
+from shared.pql.windows import MovingBound
 
 
 def content_key(*content: object) -> int:
@@ -31,19 +33,24 @@ def leaf_key(spec: LeafSpec) -> int:
 def make_leaf(spec: LeafSpec) -> Leaf:
     """Build the leaf of a spec; compiles its body and step conditions."""
     key, window = leaf_key(spec), window_of(spec.interval)
+    steps = step_predicates(spec) if spec.family == "sequence" else [spec.predicate]
+    predicates = tuple((content_key("series", predicate), predicate) for predicate in steps)
     match spec.family:
         case "tally":
-            return TallyLeaf(key, spec, ALGEBRAS[spec.function], _prepare(spec) or _one)
+            return TallyLeaf(key, spec, predicates, ALGEBRAS[spec.function], _prepare(spec) or _one)
         case "window":
             prepare = _prepare(spec)
-            algebra = None if prepare is None else ALGEBRAS[spec.function]
-            return WindowLeaf(key, spec, window, algebra, prepare)
+            if prepare is not None:
+                return WindowLeaf(key, spec, window, predicates, ALGEBRAS[spec.function], prepare)
+            looks_back = isinstance(window.low, MovingBound) and window.high is None
+            return (CountLeaf if looks_back else WindowLeaf)(key, spec, window, predicates)
         case "sequence":
-            steps, total = spec.extra
-            windows = tuple(window_of(interval) for _, interval, _, _ in steps)
-            return SequenceLeaf(key, spec, windows, shape_of([(gap, negated) for _, _, gap, negated in steps], total))
+            parts, total = spec.extra
+            windows = tuple(window_of(interval) for _, interval, _, _ in parts)
+            shape = shape_of([(gap, negated) for _, _, gap, negated in parts], total)
+            return SequenceLeaf(key, spec, windows, shape, predicates)
         case _:
-            return GeneralLeaf(key, spec, window)
+            return GeneralLeaf(key, spec, window, predicates)
 
 
 def _one(record: Record) -> int:

@@ -20,12 +20,15 @@ def merge_states(plan: Plan, state: ProfileState, other: ProfileState, profile: 
     run.adopt_plan()
     run.pass_time(run.now - 1)
     leaves = {leaf.key: leaf for leaf in plan.leaves.values()}
+    state.newest = max(state.newest, other.newest)
     for key, value in other.leaves.items():
         if key not in plan.state_keys:
             continue
         mine = state.leaves.get(key)
         if mine is None:
             state.leaves[key] = value
+        elif key in plan.series:
+            state.leaves[key] = plan.series[key].merge(mine, value)
         elif key in leaves:
             state.leaves[key] = leaves[key].merge(mine, value, run.now)
         else:
@@ -34,5 +37,5 @@ def merge_states(plan: Plan, state: ProfileState, other: ProfileState, profile: 
     state.remember_all(other.guard)
     run.attributes_changed()
     run.features_touched = True
-    run.dirty.update(range(len(plan.segments)))
+    run.dirty.update(range(len(plan.conditions)))
     return run.finish(duplicate=False)

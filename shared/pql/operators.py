@@ -73,9 +73,9 @@ def _exists(test: Callable[[Any, Any], bool], left: Any, right: Any) -> bool:
     if left.__class__ is list:
         if right.__class__ is list:
             return test(left, right)
-        return any(test(item, right) for item in left)
+        return any(_exists(test, item, right) for item in left)
     if right.__class__ is list:
-        return any(test(left, item) for item in right)
+        return any(_exists(test, left, item) for item in right)
     return test(left, right)
 
 

@@ -6,7 +6,7 @@ node with many arguments, so that a scoring plan of two hundred terms is wide an
 
 from collections.abc import Callable
 
-from shared.pql import forms
+from shared.pql import forms, mistakes
 from shared.pql.cursor import RESERVED, UNITS, Cursor
 from shared.pql.errors import ParseError, PqlError, Span
 from shared.pql.functions import FUNCTIONS, METHODS, check_arity, unknown
@@ -27,6 +27,8 @@ from shared.pql.syntax import (
 )
 from shared.pql.tokens import Kind, Token
 
+_NO_OPERANDS = frozenset({*RESERVED, "from", "where", "over", "before", "after", "within"})
+_PLAIN = frozenset({Kind.STRING, Kind.INTEGER, Kind.DOUBLE})
 _COMPARISONS = ("=", "!=", ">", ">=", "<", "<=")
 _WORD_COMPARISONS = {"in": "in", "notin": "notIn", "like": "like"}
 
@@ -59,13 +61,11 @@ class _Parser(Cursor):
         return node
 
     def _run(self, word: str, operand: Callable[[], Node]) -> Node:
-        first = operand()
-        operands = [first]
+        operands = [operand()]
         while self.take_word(word):
             operands.append(operand())
-        if len(operands) == 1:
-            return first
-        return Call(word, tuple(operands), span=self.since(first.span.start))
+        first = operands[0]
+        return first if len(operands) == 1 else Call(word, tuple(operands), span=self.since(first.span.start))
 
     def _negation(self) -> Node:
         start = self.token.span.start
@@ -88,7 +88,11 @@ class _Parser(Cursor):
             return left
         right = self.sum()
         if self.is_symbol(*_COMPARISONS):
-            raise ParseError("comparisons cannot be chained", self.token.span, "join two comparisons with `and`")
+            hint = (
+                mistakes.unclosed(self.tokens, self.at, self.text)
+                or "join two comparisons with `and`: `18 <= x and x < 30`"
+            )
+            raise ParseError("comparisons cannot be chained", self.token.span, hint)
         return Call(function, (left, right), span=self.since(left.span.start))
 
     def sum(self) -> Node:
@@ -139,7 +143,7 @@ class _Parser(Cursor):
                 return node
 
     def _enclosed(self, rule: Callable[[], Node]) -> Node:
-        # Brackets end the reach of a surrounding `let x = ... in`: inside them `in` is the operator again.
+        # Brackets end the reach of a surrounding `let x = .. in`: inside them `in` is the operator again.
         outer, self.in_ends = self.in_ends, False
         node = rule()
         self.in_ends = outer
@@ -189,13 +193,13 @@ class _Parser(Cursor):
                 return self._word()
             case Kind.SYMBOL:
                 return self._bracketed()
-        raise self.unexpected("an expression")
+        raise self._missing()
 
     def _bracketed(self) -> Node:
         start = self.token.span.start
         if self.take_symbol("("):
             node = self._enclosed(self.expression)
-            self.expect_symbol(")", "to close the parenthesis")
+            self.expect_symbol(")", "to close the parenthesis", mistakes.LISTED if self.is_symbol(",") else None)
             return node
         if self.take_symbol("["):
             return ArrayLiteral(self._items(), span=self.since(start))
@@ -203,22 +207,28 @@ class _Parser(Cursor):
             return ObjectLiteral(self._entries(), span=self.since(start))
         if self.take_symbol("$"):
             if self.token.kind is not Kind.INTEGER:
-                raise self.unexpected("the parameter's number after `$`")
+                raise self.unexpected("the parameter's number after `$`", hint="the profile is `$1`")
             return Parameter(int(self.advance().value), span=self.since(start))
         levels = 0
         while self.take_symbol("^"):
             levels += 1
         if not levels:
-            raise self.unexpected("an expression")
+            raise self._missing()
         up = Up(levels, span=self.since(start))
-        if self.token.kind in (Kind.NAME, Kind.QUOTED):
+        # `^.a` and `^a` are a field, `^ and` is the object itself and a word.
+        if self.token.kind in (Kind.NAME, Kind.QUOTED) and self.token.span.start == up.span.end:
             return Field(up, self.name("a field"), span=self.since(start))
         return up
 
     def _items(self) -> tuple[Node, ...]:
         items: list[Node] = []
         while not self.is_symbol("]"):
-            items.append(self._enclosed(self.expression))
+            token = self.token
+            if token.kind in _PLAIN and self.peek().text in (",", "]"):
+                # Long lists of literals are common: they need not go through the whole grammar.
+                items.append(Literal(self.advance().value, span=token.span))
+            else:
+                items.append(self._enclosed(self.expression))
             if not self.take_symbol(","):
                 break
         self.expect_symbol("]", "after the items")
@@ -240,13 +250,15 @@ class _Parser(Cursor):
         word = token.text.lower()
         following = self.peek()
         if word in ("exists", "forall") and self.peek(2).text.lower() == "from":
-            return forms.quantifier(self)
+            return self.nested(forms.quantifier)
         if word == "select" and following.kind is Kind.NAME:
-            return forms.select(self)
+            return self.nested(forms.select)
         if word in forms.AGGREGATES and self._starts_operand(following):
-            return forms.aggregate(self)
+            if following.text == "(" and not any(t.text.lower() == "over" for t in self.tokens[self.at :]):
+                raise ParseError(f"`{token.text}` is no function", token.span, mistakes.aggregate(word))
+            return self.nested(forms.aggregate)
         if word == "chain" and following.text == "(":
-            return forms.chain(self)
+            return self.nested(forms.chain)
         if forms.is_time(self):
             return forms.time(self)
         if word in ("true", "false", "null"):
@@ -255,13 +267,13 @@ class _Parser(Cursor):
         if following.text == "(" and following.kind is Kind.SYMBOL and word not in RESERVED:
             return self._call()
         if word in RESERVED:
-            raise self.unexpected("an expression")
+            raise self._missing()
         self.advance()
         return Name(token.text, span=token.span)
 
     def _starts_operand(self, token: Token) -> bool:
         if token.kind is Kind.NAME:
-            return token.text.lower() not in (*RESERVED, "from", "where", "over", "before", "after", "within")
+            return token.text.lower() not in _NO_OPERANDS
         return token.kind in (Kind.QUOTED, Kind.INTEGER, Kind.DOUBLE) or token.text in ("(", "$")
 
     def _call(self) -> Node:
@@ -278,8 +290,8 @@ class _Parser(Cursor):
         return self.is_word("let") and self.peek().kind is Kind.NAME and self.peek(2).text == "="
 
     def _leftover(self) -> ParseError:
-        hint = "strings are compared with `=`" if self.token.text == "=" else None
-        if self.token.kind is Kind.NAME:
-            hint = "join conditions with `and` or `or`"
-        error = self.unexpected("the end of the expression or an operator")
-        return ParseError(error.message, error.span, error.hint or hint)
+        hint = mistakes.leftover(self.tokens, self.at)
+        return self.unexpected("the end of the expression or an operator", hint=hint)
+
+    def _missing(self) -> ParseError:
+        return self.unexpected("an expression", hint=mistakes.operand(self.tokens, self.at))

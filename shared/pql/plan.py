@@ -7,6 +7,7 @@ from typing import Any
 from shared.pql.core import Core
 from shared.pql.index import EventIndex, Matcher
 from shared.pql.leaves.base import Leaf, LeafSpec
+from shared.pql.leaves.series import Series
 from shared.pql.syntax import Query
 
 Compiled = Callable[[Any], Any]
@@ -41,17 +42,53 @@ class FeatureSpec:
     expression: Expression
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedSegment:
-    """A segment in the plan. `before_history` is its answer for a profile without events, if that needs no profile."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Condition:
+    """What one expression comes to, whoever asks: segments with equal expressions share it, plans hand it on.
 
-    spec: SegmentSpec
-    condition: Compiled
-    leaves: frozenset[int]
+    `leaves` are all it reads, `numbers` the counts it compares with numbers (leaf key, number), `otherwise` the keys
+    of leaves it reads in any other way. `references` are ids or names as written. `before_history` is its answer for
+    a profile without events, if that needs neither profile nor time.
+    """
+
+    key: int
+    core: Core
+    test: Compiled
+    leaves: tuple[Leaf, ...]
+    numbers: tuple[tuple[int, int], ...]
+    otherwise: tuple[int, ...]
     references: frozenset[str]
+    since: tuple["SinceCondition", ...]
     uses_profile: bool
     before_history: bool | None
-    id: str
+
+
+@dataclass(slots=True, eq=False)
+class PlannedCondition:
+    """A condition in the plan: the segments that are it, as (id, version), and the places of conditions that refer to
+    one of them."""
+
+    key: int
+    test: Compiled
+    segments: list[tuple[str, int]]
+    dependants: list[int]
+    in_features: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlannedSegment:
+    """A segment in the plan; `place` is that of its condition, `references` are the ids it refers to (a name where
+    nobody has it)."""
+
+    spec: SegmentSpec
+    condition: Condition
+    place: int
+    references: frozenset[str]
+
+    @property
+    def id(self) -> str:
+        """The segment's id."""
+        return self.spec.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +96,7 @@ class PlannedFeature:
     """A feature in the plan."""
 
     spec: FeatureSpec
-    value: Compiled
+    condition: Condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,30 +104,41 @@ class SinceCondition:
     """A condition on attributes whose beginning is kept under `key`."""
 
     key: int
+    core: Core
     condition: Compiled
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """All segments in an order in which every segment comes after those it refers to, and what connects them.
+    """All segments, their conditions in an order in which each comes after those it refers to, and what connects them.
 
-    `key` names the plan's content; `changed_since` says, for plans before this one, which segments have come, gone or
-    changed since, so that a profile last seen under an older plan re-evaluates only those.
+    A place is an index into `conditions`. `key` names the plan's content; `changed_since` says, for plans before this
+    one, which segments (ids and names) have come, gone or
+    changed since, so that a profile last seen under an older plan re-evaluates
+    only those.
     """
 
     key: int
     segments: tuple[PlannedSegment, ...]
     features: tuple[PlannedFeature, ...]
+    conditions: tuple[PlannedCondition, ...]
     positions: Mapping[str, int]
+    """Index into `segments` by id."""
+    places: Mapping[int, int]
+    """Place by a condition's key."""
     segment_names: Mapping[str, str]
     leaves: Mapping[LeafSpec, Leaf]
     leaves_new: frozenset[int]
-    matchers: Mapping[Core, Matcher]
-    compiled: Mapping[Core, Compiled]
+    matchers: Mapping[int, Matcher]
+    """Conditions on events by the key of their series."""
+    series: Mapping[int, Series]
     index: EventIndex
     readers: Mapping[int, tuple[int, ...]]
+    """By a leaf's key: the places of all that read it."""
     numbers: Mapping[int, Mapping[int, tuple[int, ...]]]
-    dependants: tuple[tuple[int, ...], ...]
+    """By a leaf's key and a number: the places of those that compare its count with the number."""
+    otherwise: Mapping[int, tuple[int, ...]]
+    """By a leaf's key: the places of those to whom more than that matters."""
     on_profile: tuple[int, ...]
     on_first_sight: tuple[int, ...]
     since: Mapping[Core, SinceCondition]
@@ -99,3 +147,7 @@ class Plan:
     feature_references: frozenset[str]
     features_use_profile: bool
     changed_since: Mapping[int, frozenset[str]]
+    contents: Mapping[str, tuple[int, str, int]]
+    """What a segment is, by id: version, name, key of its condition."""
+    known: Mapping[int, Condition]
+    """Conditions by the identity of an expression in this plan, for the next plan to take over."""

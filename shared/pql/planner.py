@@ -1,27 +1,25 @@
-"""Expressions → plan. Everything is keyed by content, so what two plans share is compiled once and keeps its state."""
+"""Expressions → plan. Everything is keyed by content, so what two plans share is compiled once and keeps its state.
 
-from collections.abc import Sequence
-from dataclasses import replace
+A plan made from a previous one costs a few look-ups for each segment and compiles only what is new.
+"""
 
-from shared.pql.codegen import compile_condition
-from shared.pql.context import Context
-from shared.pql.core import Bound, Core, walk
+from collections.abc import Iterable, Mapping, Sequence
+
+from shared.pql.conditions import Conditions
 from shared.pql.errors import PlanError
-from shared.pql.history import recalls, references, since_conditions, step_predicates, uses_profile
-from shared.pql.index import EventIndex, Matcher, matcher_of
-from shared.pql.leaves.base import Leaf, LeafSpec
-from shared.pql.making import content_key, make_leaf
+from shared.pql.index import EventIndex
+from shared.pql.leaves.base import Leaf, LeafSpec, Recall
+from shared.pql.making import content_key
 from shared.pql.plan import (
-    Compiled,
+    Condition,
     FeatureSpec,
     Plan,
+    PlannedCondition,
     PlannedFeature,
     PlannedSegment,
     SegmentSpec,
-    SinceCondition,
 )
-from shared.pql.thresholds import by_number
-from shared.pql.windows import NEVER
+from shared.pql.routing import Readers, matchers_for
 
 PLANS_REMEMBERED_MAX = 64
 """Earlier plans a plan can tell its differences from; profiles last seen before those re-evaluate everything."""
@@ -35,12 +33,12 @@ def build_plan(
     Raises PlanError for a cycle of segments (naming it) or an id, name or feature given twice.
     """
     names = _names(segments)
-    ordered = _topological(segments, names)
-    builder = _Builder(previous)
-    planned = tuple(builder.segment(spec, names) for spec in ordered)
-    planned_features = tuple(PlannedFeature(spec, builder.compiled(spec.expression.planned)) for spec in features)
+    conditions = Conditions(previous)
+    wanted = {spec.id: conditions.of(spec.expression) for spec in segments}
+    planned_features = tuple(PlannedFeature(spec, conditions.of(spec.expression)) for spec in features)
     _refuse_twice([feature.spec.name for feature in planned_features], "feature")
-    return builder.plan(planned, planned_features, names)
+    ordered = _topological(segments, wanted, names)
+    return _Assembly(previous, ordered, wanted, planned_features, names).plan(conditions.known)
 
 
 def _names(segments: Sequence[SegmentSpec]) -> dict[str, str]:
@@ -59,15 +57,20 @@ def _refuse_twice(values: Sequence[str], what: str) -> None:
         seen.add(value)
 
 
-def _topological(segments: Sequence[SegmentSpec], names: dict[str, str]) -> list[SegmentSpec]:
+def _topological(
+    segments: Sequence[SegmentSpec], conditions: Mapping[str, Condition], names: dict[str, str]
+) -> list[SegmentSpec]:
     """Order segments so that each comes after those it refers to; iterative, since chains may be long."""
     by_id = {spec.id: spec for spec in segments}
-    wanted = {
-        spec.id: [names.get(name, name) for name in sorted(references(spec.expression.planned))] for spec in segments
-    }
+    wanted = {id_: [names.get(name, name) for name in sorted(found.references)] for id_, found in conditions.items()}
     ordered: list[SegmentSpec] = []
     done: set[str] = set()
     for spec in segments:
+        if not wanted[spec.id]:
+            if spec.id not in done:
+                done.add(spec.id)
+                ordered.append(spec)
+            continue
         path: list[str] = []
         stack = [(spec.id, False)]
         while stack:
@@ -87,132 +90,123 @@ def _topological(segments: Sequence[SegmentSpec], names: dict[str, str]) -> list
     return ordered
 
 
-class _Builder:
-    def __init__(self, previous: Plan | None) -> None:
+class _Assembly:
+    """Puts conditions together: who reads what, who refers to whom, which series and index they need."""
+
+    def __init__(
+        self,
+        previous: Plan | None,
+        ordered: Sequence[SegmentSpec],
+        wanted: Mapping[str, Condition],
+        features: tuple[PlannedFeature, ...],
+        names: dict[str, str],
+    ) -> None:
         self.previous = previous
+        self.names = names
+        self.features = features
+        self.places: dict[int, int] = {}
+        self.conditions: list[Condition] = []
+        self.planned: list[PlannedCondition] = []
+        self.feature_references = frozenset(names.get(n, n) for f in features for n in f.condition.references)
+        self.segments = tuple(self._segment(spec, wanted[spec.id]) for spec in ordered)
+        self.positions = {segment.spec.id: position for position, segment in enumerate(self.segments)}
+        self.feature_leaves = frozenset(leaf.key for f in features for leaf in f.condition.leaves)
         self.leaves: dict[LeafSpec, Leaf] = {}
-        self.functions: dict[Core, Compiled] = {}
-        self.since: dict[Core, SinceCondition] = {}
+        self.readers: dict[int, list[int]] = {}
+        self.numbers: dict[int, dict[int, tuple[int, ...]]] = {}
+        self.otherwise: dict[int, list[int]] = {}
+        self.alone: dict[int, str] = {}
+        for place, condition in enumerate(self.conditions):
+            self._read(place, condition)
+        for feature in features:
+            self.leaves.update((leaf.spec, leaf) for leaf in feature.condition.leaves)
 
-    def leaf(self, spec: LeafSpec) -> Leaf:
-        """The leaf of a spec: this plan's, the previous plan's, or a new one."""
-        leaf = self.leaves.get(spec) or (self.previous.leaves.get(spec) if self.previous else None)
-        if leaf is None:
-            leaf = make_leaf(spec)
-        self.leaves[spec] = leaf
-        return leaf
+    def _segment(self, spec: SegmentSpec, condition: Condition) -> PlannedSegment:
+        place = self.places.get(condition.key)
+        if place is None:
+            place = self.places[condition.key] = len(self.planned)
+            self.conditions.append(condition)
+            self.planned.append(PlannedCondition(condition.key, condition.test, [], []))
+        found = self.planned[place]
+        found.segments.append((spec.id, spec.version))
+        found.in_features |= spec.id in self.feature_references
+        referred = condition.references
+        if referred:
+            referred = frozenset(self.names.get(name, name) for name in referred)
+        return PlannedSegment(spec, condition, place, referred)
 
-    def since_key(self, condition: Core) -> int:
-        return content_key("since", condition)
+    def _read(self, place: int, condition: Condition) -> None:
+        for leaf in condition.leaves:
+            self.leaves[leaf.spec] = leaf
+            self.readers.setdefault(leaf.key, []).append(place)
+        for key, number in condition.numbers:
+            asked = self.numbers.setdefault(key, {})
+            asked[number] = (*asked.get(number, ()), place)
+        if isinstance(condition.core, Recall):
+            self.alone[condition.leaves[0].key] = self.planned[place].segments[0][0]
+        for key in condition.otherwise:
+            self.otherwise.setdefault(key, []).append(place)
+        for reference in condition.references:
+            position = self.positions.get(self.names.get(reference, reference))
+            if position is not None:
+                self.planned[self.segments[position].place].dependants.append(place)
 
-    def compiled(self, core: Core) -> Compiled:
-        """The compiled form of a planned tree, carried over if the previous plan had it."""
-        for spec in recalls(core):
-            self.leaf(spec)
-        for condition in since_conditions(core):
-            if condition not in self.since:
-                self.since[condition] = SinceCondition(self.since_key(condition), self.compiled(condition))
-        function = self.functions.get(core) or (self.previous.compiled.get(core) if self.previous else None)
-        if function is None:
-            function = compile_condition(core, self.leaf, self.since_key)
-        self.functions[core] = function
-        return function
-
-    def segment(self, spec: SegmentSpec, names: dict[str, str]) -> PlannedSegment:
-        core = spec.expression.planned
-        condition = self.compiled(core)
-        referred = frozenset(names.get(name, name) for name in references(core))
-        profile = uses_profile(core)
-        leaves = frozenset(self.leaf(leaf_spec).key for leaf_spec in recalls(core))
-        before = None if profile or referred or _names_profile(core) else _before_history(condition, core)
-        return PlannedSegment(spec, condition, leaves, referred, profile, before, spec.id)
-
-    def plan(
-        self, segments: tuple[PlannedSegment, ...], features: tuple[PlannedFeature, ...], names: dict[str, str]
-    ) -> Plan:
-        positions = {segment.spec.id: position for position, segment in enumerate(segments)}
-        readers: dict[int, list[int]] = {}
-        dependants: list[list[int]] = [[] for _ in segments]
-        for position, segment in enumerate(segments):
-            for key in segment.leaves:
-                readers.setdefault(key, []).append(position)
-            for reference in segment.references:
-                if reference in positions:
-                    dependants[positions[reference]].append(position)
-        matchers = self._matchers()
-        feature_cores = [feature.spec.expression.planned for feature in features]
-        known = {leaf.key for leaf in self.previous.leaves.values()} if self.previous else set()
+    def plan(self, known: Mapping[int, Condition]) -> Plan:
+        """The finished plan."""
+        readers = {key: tuple(found) for key, found in self.readers.items()}
+        otherwise = {key: tuple(found) for key, found in self.otherwise.items()}
+        all_conditions = [*self.conditions, *(feature.condition for feature in self.features)]
+        since = {found.core: found for condition in all_conditions for found in condition.since}
+        who = Readers(readers, self.numbers, otherwise, self.alone, self.feature_leaves)
+        before = self.previous.matchers if self.previous else {}
+        matchers = matchers_for(self.leaves.values(), who, before)
+        series = {key: matcher.series for key, matcher in matchers.items() if matcher.series is not None}
         keys = frozenset(leaf.key for leaf in self.leaves.values())
-        key = content_key(
-            *((s.spec.id, s.spec.version, s.spec.name, s.spec.expression.core) for s in segments),
-            *(("feature", feature.spec.name, feature.spec.expression.core) for feature in features),
-        )
+        contents = {s.spec.id: (s.spec.version, s.spec.name, s.condition.key) for s in self.segments}
+        key = _plan_key(contents, self.features)
         return Plan(
             key=key,
-            segments=segments,
-            features=features,
-            positions=positions,
-            segment_names=names,
+            segments=self.segments,
+            features=self.features,
+            conditions=tuple(self.planned),
+            positions=self.positions,
+            places=self.places,
+            segment_names=self.names,
             leaves=self.leaves,
-            leaves_new=keys - known,
+            leaves_new=keys - self.previous.state_keys if self.previous else keys,
             matchers=matchers,
-            compiled=self.functions,
+            series=series,
             index=EventIndex(matchers.values()),
-            readers={leaf_key: tuple(found) for leaf_key, found in readers.items()},
-            numbers={
-                self.leaf(spec).key: asked
-                for spec, asked in by_number(segment.spec.expression.planned for segment in segments).items()
-            },
-            dependants=tuple(tuple(found) for found in dependants),
-            on_profile=tuple(position for position, segment in enumerate(segments) if segment.uses_profile),
-            on_first_sight=tuple(p for p, segment in enumerate(segments) if segment.before_history is not False),
-            since=self.since,
-            state_keys=keys | {condition.key for condition in self.since.values()},
-            feature_leaves=frozenset(self.leaf(spec).key for core in feature_cores for spec in recalls(core)),
-            feature_references=frozenset(names.get(n, n) for core in feature_cores for n in references(core)),
-            features_use_profile=any(map(uses_profile, feature_cores)),
-            changed_since=self._changes(key, segments),
+            readers=readers,
+            numbers=self.numbers,
+            otherwise=otherwise,
+            on_profile=tuple(place for place, found in enumerate(self.conditions) if found.uses_profile),
+            on_first_sight=tuple(p for p, found in enumerate(self.conditions) if found.before_history is not False),
+            since=since,
+            state_keys=keys.union(series, (condition.key for condition in since.values())),
+            feature_leaves=self.feature_leaves,
+            feature_references=self.feature_references,
+            features_use_profile=any(feature.condition.uses_profile for feature in self.features),
+            changed_since=_changes(self.previous, key, contents),
+            contents=contents,
+            known=known,
         )
 
-    def _matchers(self) -> dict[Core, Matcher]:
-        wanted: dict[Core, tuple[list[Leaf], list[tuple[Leaf, int]]]] = {}
-        for spec, leaf in self.leaves.items():
-            if spec.family != "sequence":
-                wanted.setdefault(spec.predicate, ([], []))[0].append(leaf)
-                continue
-            for bit, predicate in enumerate(step_predicates(spec)):
-                wanted.setdefault(predicate, ([], []))[1].append((leaf, 1 << bit))
-        matchers: dict[Core, Matcher] = {}
-        for predicate, (leaves, steps) in wanted.items():
-            known = self.previous.matchers.get(predicate) if self.previous else None
-            base = known or matcher_of(predicate)
-            matchers[predicate] = replace(base, leaves=tuple(leaves), steps=tuple(steps))
-        return matchers
 
-    def _changes(self, key: int, segments: tuple[PlannedSegment, ...]) -> dict[int, frozenset[str]]:
-        if self.previous is None or self.previous.key == key:
-            return dict(self.previous.changed_since) if self.previous else {}
-        old = {segment.spec.id: _content(segment.spec) for segment in self.previous.segments}
-        new = {segment.spec.id: _content(segment.spec) for segment in segments}
-        changed = frozenset(id_ for id_ in old.keys() | new.keys() if old.get(id_) != new.get(id_))
-        remembered = list(self.previous.changed_since.items())[-PLANS_REMEMBERED_MAX + 1 :]
-        changes = {earlier: ids | changed for earlier, ids in remembered if earlier != key}
-        changes[self.previous.key] = changed
-        return changes
+def _plan_key(contents: Mapping[str, tuple[int, str, int]], features: Iterable[PlannedFeature]) -> int:
+    named = [("feature", feature.spec.name, feature.condition.key) for feature in features]
+    return content_key(list(contents.items()), named)
 
 
-def _content(spec: SegmentSpec) -> tuple[object, ...]:
-    return spec.version, spec.name, spec.expression.core
-
-
-def _names_profile(core: Core) -> bool:
-    return any(getattr(node, "operation", "") in ("profileId", "bucket") for node in walk(core))
-
-
-def _before_history(condition: Compiled, core: Core) -> bool | None:
-    """The answer for a profile without events; None if it depends on time."""
-    if any(isinstance(node, Bound) and node.anchor is None for node in walk(core) if not recalls(node)):
-        return None
-    context = Context("", {}, frozenset(), {}, {}, {}, 0)
-    answer = bool(condition(context))
-    return answer if context.until == NEVER else None
+def _changes(
+    previous: Plan | None, key: int, contents: Mapping[str, tuple[int, str, int]]
+) -> dict[int, frozenset[str]]:
+    if previous is None or previous.key == key:
+        return dict(previous.changed_since) if previous else {}
+    different = previous.contents.items() ^ contents.items()
+    # Under its name too, by which segments that stay may refer to one that has gone.
+    changed = frozenset(name for id_, (_, called, _) in different for name in (id_, called) if name)
+    remembered = list(previous.changed_since.items())[-PLANS_REMEMBERED_MAX + 1 :]
+    changes = {earlier: ids | changed for earlier, ids in remembered if earlier != key}
+    changes[previous.key] = changed
+    return changes

@@ -57,8 +57,8 @@ def recognise_memberships(node: Core) -> Core:
     listed = values.arguments if isinstance(values, Apply) and values.operation == "array" else (values,)
     wanted = {value.value for value in listed if isinstance(value, Const)}
     if reference is None or len(wanted) != len(listed) or not wanted <= _REALIZED:
-        hint = 'compare with ["realized", "existing"], or write `not inSegment(...)`'
-        raise CheckError("a segment membership is either realized or not", node.span, hint)
+        hint = 'compare with ["realized", "existing"]; who is out, for whatever reason, is `not inSegment("..")`'
+        raise CheckError("of a segment membership only `realized` and `existing` are known here", node.span, hint)
     return Segment(reference, type=BOOLEAN, span=node.span)
 
 

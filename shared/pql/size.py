@@ -5,6 +5,7 @@ from shared.pql.syntax import Query, children
 
 HEIGHT_MAX = 64
 NODES_MAX = 4_000
+_HINT = "split it into segments and refer to them with inSegment(..)"
 
 
 def check_size(query: Query) -> None:
@@ -15,7 +16,7 @@ def check_size(query: Query) -> None:
         nodes += len(level)
         height += 1
         if height > HEIGHT_MAX:
-            raise LimitError(f"the expression's tree is higher than {HEIGHT_MAX} levels", level[0].span)
+            raise LimitError(f"the expression's tree is higher than {HEIGHT_MAX} levels", level[0].span, _HINT)
         level = [child for node in level for child in children(node)]
     if nodes > NODES_MAX:
-        raise LimitError(f"the expression has {nodes} nodes, the limit is {NODES_MAX}", query.span)
+        raise LimitError(f"the expression has {nodes} nodes, the limit is {NODES_MAX}", query.span, _HINT)

@@ -1,11 +1,9 @@
 """`count >= n`: the commonest question to history, and one that rarely changes its answer.
 
-Where a count is only ever compared with numbers, an event matters to the segments whose number it brings the count to,
-and to no other. The horizon a segment keeps may then be too early, never too late: at worst it is judged once more at
-that instant and found unchanged.
+An event matters to the conditions that compare a count with the very number it brings the count to, and to no other of
+those: one look-up tells which, however many there are. The horizon a condition keeps may then be too early, never too
+late: at worst it is judged once more at that instant and found unchanged.
 """
-
-from collections.abc import Iterable, Mapping
 
 from shared.pql.core import Apply, Const, Core, parts
 from shared.pql.leaves.base import LeafSpec, Recall
@@ -44,20 +42,3 @@ def numbers_asked(planned: Core) -> tuple[dict[LeafSpec, set[int]], set[LeafSpec
         else:
             stack.extend(parts(node))
     return numbers, otherwise
-
-
-def by_number(planned: Iterable[Core]) -> Mapping[LeafSpec, Mapping[int, tuple[int, ...]]]:
-    """For each leaf that is only compared with numbers: which expressions (by position) ask for which number."""
-    asked: dict[LeafSpec, dict[int, list[int]]] = {}
-    spoiled: set[LeafSpec] = set()
-    for position, core in enumerate(planned):
-        numbers, otherwise = numbers_asked(core)
-        spoiled |= otherwise
-        for spec, wanted in numbers.items():
-            for number in wanted:
-                asked.setdefault(spec, {}).setdefault(number, []).append(position)
-    return {
-        spec: {number: tuple(found) for number, found in wanted.items()}
-        for spec, wanted in asked.items()
-        if spec not in spoiled
-    }

@@ -25,6 +25,11 @@ class MovingBound:
     micros: int = 0
     zone: str | None = None
 
+    @property
+    def plain(self) -> bool:
+        """Whether the bound is its anchor moved by a fixed duration."""
+        return self.unit is None and not self.count
+
     def value(self, anchor: int) -> int:
         """The bound's instant for an anchor (now, for bounds that move)."""
         instant = anchor

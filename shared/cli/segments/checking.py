@@ -5,8 +5,16 @@ from pathlib import Path
 
 from shared.cli.segments.definitions import Definition, compile_one, compile_plan, load_definitions, load_schema
 from shared.cli.segments.errors import WrongInput
-from shared.pql import CheckError, Expression, PqlError, Schema, compile_feature, compile_segment, explain
-from shared.pql.history import references
+from shared.pql import (
+    CheckError,
+    Expression,
+    PqlError,
+    Schema,
+    compile_feature,
+    compile_segment,
+    explain,
+    explanation,
+)
 
 
 def check_paths(paths: Sequence[Path], schema_file: Path | None) -> tuple[int, list[str]]:
@@ -27,7 +35,8 @@ def check_paths(paths: Sequence[Path], schema_file: Path | None) -> tuple[int, l
         right.append(definition)
         problems += [
             f"{definition.file}: `{definition.name}` refers to `{name}`, which is no segment of these definitions"
-            for name in sorted(references(expression.planned) - names)
+            for name in explanation(expression).refers_to
+            if name not in names
         ]
     try:
         compile_plan(right, schema)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.cli.segments.checking import check_paths, explain_text
-from shared.cli.segments.errors import WrongInput
+from shared.cli.segments.errors import WrongInput, counted
 
 
 def add_to(segments: argparse.ArgumentParser) -> None:
@@ -96,5 +96,6 @@ def _check(options: argparse.Namespace) -> int:
     checked, problems = check_paths(options.paths, options.schema)
     for problem in problems:
         print(problem)
-    print(f"{checked} definition(s): {f'{len(problems)} problem(s)' if problems else 'all right'}")
+    verdict = counted(len(problems), "problem") if problems else "all right"
+    print(f"{counted(checked, 'definition')}: {verdict}")
     return 1 if problems else 0

@@ -6,8 +6,8 @@ reading changes nothing that a later read could see; a value holds until its hor
 
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from shared.pql.core import Core
 from shared.pql.windows import Window
@@ -15,7 +15,7 @@ from shared.pql.windows import Window
 ENTRIES_MAX = 10_000
 """Entries a leaf keeps per profile; beyond it the oldest are forgotten."""
 
-UNCHANGED, ANYTHING = -2, -1
+ANYTHING = -1
 """What an insertion may have done to a leaf's value other than bringing a count to a number (see `Leaf.level`)."""
 
 Record = dict[str, Any]
@@ -40,6 +40,15 @@ class LeafSpec:
     extra: tuple[Any, ...] = ()
     names: frozenset[str] | None = None
     entries: int = ENTRIES_MAX
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Plans look specs up by the thousand; a hash of the trees below takes ten microseconds.
+        parts = (self.family, self.predicate, self.interval, self.function, self.body, self.extra, self.names)
+        object.__setattr__(self, "_hash", hash((parts, self.entries)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,34 +58,51 @@ class Recall(Core):
     leaf: LeafSpec
 
 
-class Leaf:
-    """A planned leaf; `key` names its state inside a profile's and survives restarts and plan changes."""
+Predicates = tuple[tuple[int, Core], ...]
+States = dict[int, Any]
+"""The history of one profile: the states of its leaves and series, by key."""
 
-    def __init__(self, key: int, spec: LeafSpec, window: Window) -> None:
+
+class Moment(Protocol):
+    """One profile at one instant, as a leaf sees it; `until` is the horizon of what has been asked so far."""
+
+    states: States
+    now: int
+    until: int
+
+
+class Leaf:
+    """A planned leaf; `key` names its state inside a profile's and survives restarts and plan changes.
+
+    `predicates` are the conditions on the events it wants, each with the key of its series: one, or a sequence's steps.
+    """
+
+    def __init__(self, key: int, spec: LeafSpec, window: Window, predicates: Predicates) -> None:
         self.key = key
         self.spec = spec
         self.window = window
+        self.predicates = predicates
 
-    def insert(self, state: Any, record: Record, at: int, event: int, now: int, bits: int) -> Any:
+    def insert(self, state: Any, record: Record, at: int, event: int, now: int) -> Any:
         """Return the state with a matching event in it, or None if nothing this leaf shows now or later can change.
 
-        `bits` are the parts of the leaf the event meets: the steps of a sequence; 1 for all other families.
+        Views of series are not inserted into: their series are.
         """
         raise NotImplementedError
 
-    def read(self, state: Any, now: int) -> Reading:
-        """The value at `now`, which never goes back, and its horizon; `state` is None before the first event."""
+    def read(self, states: States, now: int) -> Reading:
+        """The value at `now`, which never goes back, and its horizon."""
         raise NotImplementedError
 
-    def level(self, state: Any, at: int, now: int) -> int:
-        """After an insertion: the count it brought about, UNCHANGED, or ANYTHING if it is not so simple."""
+    def level(self, state: Any, now: int) -> int:
+        """After an insertion: the count it brought about, or ANYTHING if it is not so simple."""
         return ANYTHING
 
     def merge(self, left: Any, right: Any, now: int) -> Any:
         """The state of two profiles become one."""
         raise NotImplementedError
 
-    def counted(self, state: Any, now: int) -> list[int]:
+    def counted(self, states: States, now: int) -> list[int]:
         """The hashes of the events that count at `now`, where the state still knows them."""
         return []
 

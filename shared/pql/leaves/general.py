@@ -9,28 +9,32 @@ State: [times, events, records].
 from bisect import bisect_left, bisect_right
 from typing import Any
 
-from shared.pql.leaves.base import Leaf, Reading, Record, drop_oldest, insert_entry, merge_columns
+from shared.pql.leaves.base import Leaf, Reading, Record, States, drop_oldest, insert_entry, merge_columns
 from shared.pql.windows import NEVER, end_value
 
 
-def prune(value: Any, names: frozenset[str]) -> Any:
-    """Keep only the fields with these names, at every depth."""
+def prune(value: Any, names: frozenset[str], whole: tuple[str, ...] = ()) -> Any:
+    """Keep only the fields with these names, at every depth; of those in `whole` everything."""
     if value.__class__ is dict:
-        return {name: prune(child, names) for name, child in value.items() if name in names}
+        return {
+            name: child if name in whole else prune(child, names, whole)
+            for name, child in value.items()
+            if name in names
+        }
     if value.__class__ is list:
-        return [prune(item, names) for item in value]
+        return [prune(item, names, whole) for item in value]
     return value
 
 
 class GeneralLeaf(Leaf):
     """The matching events that have happened and lie in the window, in order of (time, event hash)."""
 
-    def insert(self, state: Any, record: Record, at: int, event: int, now: int, bits: int) -> Any:
+    def insert(self, state: Any, record: Record, at: int, event: int, now: int) -> Any:
         if self.window.is_past(at, now) or (type(self.window.high) is int and at > self.window.high):
             return None
         if state is None:
             state = [[], [], []]
-        kept = record if self.spec.names is None else prune(record, self.spec.names)
+        kept = record if self.spec.names is None else prune(record, self.spec.names, self.spec.extra)
         if not insert_entry(state, at, event, kept):
             return None
         self._trim(state, now)
@@ -42,7 +46,8 @@ class GeneralLeaf(Leaf):
             drop_oldest(state, bisect_left(times, end_value(self.window.low, now)))
         drop_oldest(state, len(times) - self.spec.entries)
 
-    def read(self, state: Any, now: int) -> Reading:
+    def read(self, states: States, now: int) -> Reading:
+        state = states.get(self.key)
         if state is None:
             return [], NEVER
         times = state[0]
@@ -60,7 +65,8 @@ class GeneralLeaf(Leaf):
         self._trim(merged, now)
         return merged
 
-    def counted(self, state: Any, now: int) -> list[int]:
+    def counted(self, states: States, now: int) -> list[int]:
+        state = states.get(self.key)
         if state is None:
             return []
         low, high = self.window.ends(now)

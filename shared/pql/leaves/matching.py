@@ -84,6 +84,26 @@ def match(times: Sequence[int], masks: Sequence[int], shape: Shape, now: int) ->
     return False, until
 
 
+def match_in_order(times: Sequence[Sequence[int]], shape: Shape) -> Sequence[int]:
+    """The times, ascending, at which events complete the positive steps of a shape without a total, given the times of
+    each step's events, ascending; what is forbidden is left out."""
+    reached = times[0]
+    for later, gap in zip(times[1:], shape.gaps[1:], strict=True):
+        if not reached:
+            break
+        if gap is None:
+            reached = later[bisect_right(later, reached[0]) :]
+            continue
+        found: list[int] = []
+        for at in later:
+            # The newest event before it is as good as any.
+            latest = bisect_left(reached, at) - 1
+            if latest >= 0 and at - reached[latest] <= gap:
+                found.append(at)
+        reached = found
+    return reached
+
+
 class _Matcher:
     def __init__(self, times: Sequence[int], masks: Sequence[int], shape: Shape) -> None:
         self.times = times

@@ -1,169 +1,143 @@
-"""Sequences: the events that match any step, as bits, matched anew when read.
+"""Sequences: views of the series of their steps, matched when an event comes that may end one, or when read.
 
-State: [times, events, masks]; bit i of a mask says that the event meets the condition of step i, its time apart.
-A sequence that can only ever begin to match (see `lasting`) is matched when an event comes, and its state says with
-what result: [MATCHED], the events forgotten, or [times, events, masks, UNMATCHED], none of them in the future.
+A sequence that can only ever begin to match (see `lasting`) has, once it has matched, the state MATCHED and needs no
+events any more; no other sequence has a state of its own.
 """
 
 from bisect import bisect_left, bisect_right
 from typing import Any
 
-from shared.pql.leaves.base import (
-    ANYTHING,
-    UNCHANGED,
-    Leaf,
-    LeafSpec,
-    Reading,
-    Record,
-    drop_oldest,
-    insert_entry,
-    merge_columns,
-)
-from shared.pql.leaves.matching import Shape, match
-from shared.pql.windows import NEVER, Window
+from shared.pql.leaves.base import Leaf, LeafSpec, Predicates, Reading, States
+from shared.pql.leaves.matching import Shape, match, match_in_order
+from shared.pql.windows import NEVER, End, Window
 
-MATCHED, UNMATCHED = 1, 0
+MATCHED = 1
 
 
 class SequenceLeaf(Leaf):
-    """Whether the events that have happened hold the sequence."""
+    """Whether the events that have happened hold the sequence; `sources` are the series of its steps."""
 
-    def __init__(self, key: int, spec: LeafSpec, windows: tuple[Window, ...], shape: Shape) -> None:
-        super().__init__(key, spec, Window())
+    def __init__(
+        self, key: int, spec: LeafSpec, windows: tuple[Window, ...], shape: Shape, predicates: Predicates
+    ) -> None:
+        super().__init__(key, spec, Window(), predicates)
         self.windows = windows
         self.shape = shape
+        self.sources = tuple(source for source, _ in predicates)
         # Plain: nothing is forbidden, and events only leave the windows of steps, so that time alone matches nothing.
         negated = shape.after or any(shape.before)
         self.enters = any(window.high is not None for window in windows)
-        self.leaves = any(window.low is not None for window in windows)
         self.plain = not negated and not self.enters
         # Lasting: what has matched once has matched for ever, and the events are no longer needed.
-        self.lasting = self.plain and not self.leaves
-        # The events that may change the answer when they are the newest.
-        first, last, free = shape.steps[0], shape.steps[-1], shape.total is None and len(shape.steps) > 1
-        # Of events that only begin (end) a sequence, without limits of time, the earliest (latest) says it all.
-        self.opens = 1 << first if self.lasting and free and shape.gaps[1] is None else 0
-        self.ends = 1 << last if self.lasting and free and shape.gaps[-1] is None else 0
+        self.lasting = self.plain and not any(window.low is not None for window in windows)
+        # Simple: the times of its steps' events are all there is to know.
+        free = shape.total is None and not any(shape.before) and all(window == Window() for window in windows)
+        self.simple = self.lasting and free
+        # Simple but for events that must never follow the last step.
+        self.holds_until_ended = (
+            bool(shape.after) and free and all(forbidden.within is None for forbidden in shape.after)
+        )
+        # The steps whose event may change the answer when it is the newest.
         self.closing = 1 << shape.steps[-1] | sum(1 << forbidden.bit for forbidden in shape.after)
+        self.steps = tuple(self.sources[bit] for bit in shape.steps)
 
-    def insert(self, state: Any, record: Record, at: int, event: int, now: int, bits: int) -> Any:
-        if self.leaves:
-            for bit, window in enumerate(self.windows):
-                if bits >> bit & 1 and window.is_past(at, now):
-                    bits &= ~(1 << bit)
-            if not bits:
-                return None
-        if state is None:
-            state = [[], [], []]
-        elif len(state) == 1 or (bits in (self.opens, self.ends) and self._adds_nothing(state, at, bits, now)):
-            return None
-        if not insert_entry(state, at, event, bits):
-            return None
-        self._trim(state, now)
-        if self.lasting:
-            self._settle(state, at, bits, now)
-        return state
+    def lows(self, bits: int) -> list[End]:
+        """The old ends of the windows of some steps."""
+        return [window.low for bit, window in enumerate(self.windows) if bits >> bit & 1]
 
-    def _adds_nothing(self, state: list[Any], at: int, bits: int, now: int) -> bool:
-        """Tell whether another event does all that one with these bits could do."""
-        times, masks = state[0], state[2]
-        if bits == self.opens:
-            return any(masks[index] & bits for index in range(bisect_right(times, at)))
-        happened = range(bisect_left(times, at), bisect_right(times, now))
-        return any(masks[index] & bits for index in happened)
+    def lacks_step(self, states: States) -> bool:
+        """Tell whether a step has no event at all: then it does not match, and only an event can change that."""
+        for key in self.steps:  # noqa: SIM110 (asked for every closing event: a generator takes three times as long)
+            if key not in states:
+                return True
+        return False
 
-    def _settle(self, state: list[Any], at: int, bits: int, now: int) -> None:
-        """Match a lasting sequence now, where the event just inserted can have completed it."""
-        times = state[0]
-        if times[-1] > now:
-            del state[3:]
-        elif len(state) == 4 and at == times[-1] and not self._may_end(state, at, bits):
-            return
-        else:
-            self._conclude(state, match(times, state[2], self.shape, now)[0])
+    def guard(self, bits: int) -> int | None:
+        """The series without which the newest event, meeting these steps, cannot change the answer."""
+        if not bits & 1 << self.shape.steps[-1]:
+            return self.steps[-1]
+        return self.steps[-2] if len(self.steps) > 1 else None
 
-    def _may_end(self, state: list[Any], at: int, bits: int) -> bool:
-        """Tell whether the newest event may end a sequence: only after an event of the step before, in its gap."""
-        if not bits & self.closing:
+    def ends_with(self, states: States, at: int) -> bool:
+        """Tell whether a lasting sequence that has not matched matches with the profile's newest event, at `at`."""
+        if self.lacks_step(states):
             return False
-        if len(self.shape.steps) == 1:
-            return True
-        times, masks, gap, before = state[0], state[2], self.shape.gaps[-1], 1 << self.shape.steps[-2]
-        start = 0 if gap is None else bisect_left(times, at - gap)
-        return any(masks[index] & before for index in range(start, len(masks)))
+        if self.simple:
+            return bool(match_in_order(self._times(states), self.shape))
+        return bool(self.read(states, at)[0])
 
-    def _conclude(self, state: list[Any], found: bool) -> None:
-        if found:
-            state[:] = [MATCHED]
-        else:
-            state[3:] = [UNMATCHED]
+    def _times(self, states: States) -> list[list[int]]:
+        return [states[key][0] for key in self.steps]
 
-    def _trim(self, state: list[Any], now: int) -> None:
-        times, masks = state[0], state[2]
-        dead = 0
-        if self.leaves:
-            while dead < len(times) and self._is_dead(times[dead], masks[dead], now):
-                dead += 1
-        dead = max(dead, len(times) - self.spec.entries)
-        if dead > 0:
-            drop_oldest(state[:3], dead)
-
-    def _is_dead(self, at: int, mask: int, now: int) -> bool:
-        return all(not mask >> bit & 1 or window.is_past(at, now) for bit, window in enumerate(self.windows))
-
-    def level(self, state: Any, at: int, now: int) -> int:
-        if len(state) == 1:
-            return ANYTHING
-        times = state[0]
-        if len(times) >= self.spec.entries:
-            return ANYTHING
-        if len(state) > 3 or self._lacks_step(state[2]):
-            # It has not matched, and nothing but an event can change that.
-            return UNCHANGED
-        newest = at <= now and times[-1] == at and (len(times) == 1 or times[-2] < at)
-        return UNCHANGED if not self.enters and newest and not state[2][-1] & self.closing else ANYTHING
-
-    def _lacks_step(self, masks: list[int]) -> bool:
-        missing = self.shape.needed
-        for mask in masks:
-            missing &= ~mask
-            if not missing:
-                return False
-        return True
-
-    def read(self, state: Any, now: int) -> Reading:
-        if state is None:
+    def read(self, states: States, now: int) -> Reading:
+        if self.lasting and self.key in states:
+            return True, NEVER
+        if self.lacks_step(states):
             return False, NEVER
-        if len(state) != 3:
-            return len(state) == 1, NEVER
-        times = state[0]
+        if self.simple or self.holds_until_ended:
+            found, until = self._match_in_order(states, now)
+        else:
+            found, until = self._match(states, now)
+        if found and self.lasting:
+            states[self.key] = MATCHED
+            return True, NEVER
+        return found, until
+
+    def _match_in_order(self, states: States, now: int) -> Reading:
+        times, until = self._times(states), NEVER
+        for step, found in enumerate(times):
+            if found[-1] > now:
+                happened = bisect_right(found, now)
+                until = min(until, found[happened])
+                times[step] = found[:happened]
+        reached = match_in_order(times, self.shape)
+        if not reached or self.simple:
+            return bool(reached), until
+        for forbidden in self.shape.after:
+            columns = states.get(self.sources[forbidden.bit])
+            if columns is None or columns[0][-1] < reached[-1]:
+                continue
+            after = bisect_left(columns[0], reached[-1])
+            if columns[0][after] == reached[-1] or columns[0][-1] > now:
+                # An event never forbids itself, and those to come have not happened: the hashes must tell.
+                return self._match(states, now)
+            return False, until
+        return True, until
+
+    def _match(self, states: States, now: int) -> Reading:
+        times, _, masks = self._merged(states)
         happened = bisect_right(times, now)
         until = times[happened] if happened < len(times) else NEVER
-        masks: list[int] = state[2][:happened]
-        if self._lacks_step(masks):
-            return False, until
+        times, masks = times[:happened], masks[:happened]
         ends = NEVER
         for bit, window in enumerate(self.windows):
             if window.low is not None or window.high is not None:
                 ends = min(ends, _blank(masks, times, bit, window, now))
-        found, pending = match(times[:happened], masks, self.shape, now)
-        if self.lasting and (found or until == NEVER):
-            self._conclude(state, found)
-            return found, NEVER
+        found, pending = match(times, masks, self.shape, now)
         if found or not self.plain:
             # Without negation events that leave a window can only end a match.
             until = min(until, ends)
         return found, min(until, pending)
 
-    def merge(self, left: Any, right: Any, now: int) -> Any:
-        if len(left) == 1 or len(right) == 1:
-            return [MATCHED]
-        merged = merge_columns(left[:3], right[:3])
-        self._trim(merged, now)
-        return merged
+    def _merged(self, states: States) -> tuple[list[int], list[int], list[int]]:
+        """The newest events of all steps as times, hashes and masks, in order; bit i: the event meets step i."""
+        met: dict[tuple[int, int], int] = {}
+        for bit, key in enumerate(self.sources):
+            columns = states.get(key)
+            if columns is not None:
+                for entry in zip(columns[0], columns[1], strict=True):
+                    met[entry] = met.get(entry, 0) | 1 << bit
+        entries = sorted(met.items())[-self.spec.entries :]
+        return [at for (at, _), _ in entries], [event for (_, event), _ in entries], [mask for _, mask in entries]
 
-    def counted(self, state: Any, now: int) -> list[int]:
-        return [] if state is None or len(state) == 1 else list(state[1][: bisect_right(state[0], now)])
+    def merge(self, left: Any, right: Any, now: int) -> Any:
+        return MATCHED
+
+    def counted(self, states: States, now: int) -> list[int]:
+        if self.lasting and self.key in states:
+            return []
+        times, events, _ = self._merged(states)
+        return events[: bisect_right(times, now)]
 
 
 def _blank(masks: list[int], times: list[int], bit: int, window: Window, now: int) -> int:

@@ -11,9 +11,12 @@ from shared.pql.leaves.base import (
     ENTRIES_MAX,
     Leaf,
     LeafSpec,
+    Moment,
+    Predicates,
     Prepare,
     Reading,
     Record,
+    States,
     drop_oldest,
     insert_entry,
     merge_columns,
@@ -24,12 +27,12 @@ from shared.pql.windows import NEVER, Window
 class TallyLeaf(Leaf):
     """count, sum, average, variance, min, max or distinct count of all matching events that have happened."""
 
-    def __init__(self, key: int, spec: LeafSpec, algebra: Algebra, prepare: Prepare) -> None:
-        super().__init__(key, spec, Window())
+    def __init__(self, key: int, spec: LeafSpec, predicates: Predicates, algebra: Algebra, prepare: Prepare) -> None:
+        super().__init__(key, spec, Window(), predicates)
         self.algebra = algebra
         self.prepare = prepare
 
-    def insert(self, state: Any, record: Record, at: int, event: int, now: int, bits: int) -> Any:
+    def insert(self, state: Any, record: Record, at: int, event: int, now: int) -> Any:
         contribution = self.prepare(record)
         if contribution is None:
             return None
@@ -45,14 +48,27 @@ class TallyLeaf(Leaf):
         drop_oldest(state[1:], len(state[1]) - ENTRIES_MAX)
         return state
 
-    def read(self, state: Any, now: int) -> Reading:
+    def read(self, states: States, now: int) -> Reading:
+        state = states.get(self.key)
         if state is None:
             return self.algebra.result(self.algebra.zero()), NEVER
         if len(state) > 1:
             self._settle(state, now)
         return self.algebra.result(state[0]), state[1][0] if len(state) > 1 else NEVER
 
-    def level(self, state: Any, at: int, now: int) -> int:
+    def holds(self, moment: Moment, wanted: int) -> bool:
+        """Tell whether a plain count is at least `wanted`; the horizon is noted in the moment."""
+        state = moment.states.get(self.key)
+        if state is None:
+            return wanted <= 0
+        if len(state) > 1:
+            self._settle(state, moment.now)
+        reached = bool(state[0] >= wanted)
+        if not reached and len(state) > 1 and state[1][0] < moment.until:
+            moment.until = state[1][0]
+        return reached
+
+    def level(self, state: Any, now: int) -> int:
         if len(state) > 1 or self.spec.function != "count" or self.spec.body is not None:
             return ANYTHING
         count: int = state[0]

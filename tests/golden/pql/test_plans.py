@@ -63,3 +63,20 @@ def test_the_messages_of_typical_mistakes_are_as_reviewed(request: pytest.Fixtur
         made[title] = f"{text}\n\n{refusal.value}"
 
     agree("errors.golden", made, request)
+
+
+@pytest.mark.parametrize("title", blocks("errors.pql"))
+def test_a_typical_mistake_is_told_where_it_is_and_what_to_write_instead(title: str) -> None:
+    text = blocks("errors.pql")[title]
+
+    with pytest.raises(PqlError) as refusal:
+        compile_segment(text, STRICT)
+
+    error = refusal.value
+    lines = text.split("\n")
+    assert 1 <= error.line <= len(lines)
+    assert 1 <= error.column <= len(lines[error.line - 1]) + 1
+    assert error.span.start < error.span.end or error.span.start == len(text)
+    assert error.hint
+    assert not text or "^" in str(error).split("\n")[2]
+    assert "(s)" not in str(error)

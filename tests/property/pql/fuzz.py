@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 
+from tests.property.pql.grammar import FORMS, forms_of, table
 from tests.property.pql.life import live, small
 
 STEPS = 5
@@ -27,16 +28,24 @@ FAILURES_MAX = 20
 
 @dataclass
 class Report:
-    """How many lives were lived, what happened in them, and the story of each that failed, by its seed."""
+    """How many lives were lived, what happened in them, which forms of the grammar their definitions used, and the
+    story of each that failed, by its seed."""
 
     lives: int = 0
     seen: Counter[str] = field(default_factory=Counter)
+    forms: Counter[str] = field(default_factory=Counter)
     failures: dict[int, str] = field(default_factory=dict)
 
     def add(self, other: "Report") -> None:
         self.lives += other.lives
         self.seen += other.seen
+        self.forms += other.forms
         self.failures.update(other.failures)
+
+    @property
+    def unwritten(self) -> list[str]:
+        """The forms that no definition used."""
+        return sorted(FORMS - {form for form, count in self.forms.items() if count})
 
     def __str__(self) -> str:
         happened = ", ".join(f"{count:,} {what}" for what, count in sorted(self.seen.items()))
@@ -61,6 +70,10 @@ def chunk(first: int, count: int, steps: int = STEPS) -> Report:
             report.failures[seed] = told[:STORY_MAX]
         report.lives += 1
         report.seen += story.seen
+        expressions = [spec.expression for spec in story.specs.values()]
+        expressions += [spec.expression for spec in story.feature_specs.values()]
+        for expression in expressions:
+            report.forms += forms_of(expression.query)
     return report
 
 
@@ -106,6 +119,7 @@ def main() -> int:
         if time.monotonic() - told > 60:
             told = time.monotonic()
             tell(str(report))
+    tell(table(report.forms))
     tell(f"{report}\nseeds {given.first} to {given.first + report.lives - 1}")
     return 1 if report.failures else 0
 

@@ -21,7 +21,18 @@ from shared.pql import (
     merge_states,
     new_state,
 )
-from tests.property.pql.scenario import LISTS, Scenario, accepted, as_sent, feature_of, queries, scenario, segment_of
+from tests.property.pql.scenario import (
+    DECLARED,
+    LISTS,
+    PERMISSIVE,
+    Scenario,
+    accepted,
+    as_sent,
+    feature_of,
+    queries,
+    scenario,
+    segment_of,
+)
 from tests.support.naive.evaluate import NaiveEvent, World
 from tests.support.naive.generate import DAY, MINUTE, START
 
@@ -36,6 +47,8 @@ def small(seed: int) -> Scenario:
 
 def live(story: Scenario, steps: int) -> None:
     """Let `steps` random things happen, then the same records once more in another order, then what time brings."""
+    kinds = {id(PERMISSIVE): "undeclared schemas", id(DECLARED): "declared schemas"}
+    story.seen[kinds.get(id(story.schema), "random schemas")] += 1
     now = START
     for number in range(steps):
         if number:
@@ -95,11 +108,12 @@ def absorb(story: Scenario, now: int) -> None:
     """Another profile, with a life of its own until now, turns out to be the same person."""
     generator = story.generator
     story.bring_to(now)
-    world = World(START, profile_id="u2", lists=LISTS, segments=story.world.segments)
+    known = story.world
+    world = World(START, profile_id="u2", lists=LISTS, segments=known.segments, instants=known.instants)
     other = replace(story, world=world, state=new_state(), members=set(), deadline=None)
     at = now - generator.offset()
     for _ in range(generator.pick(1, 2)):
-        other.happen(at, _batch(other, at, f"m{story.seen['merges']}-"))
+        other.happen(at, [*_batch(other, at, f"m{story.seen['merges']}-"), *_shared(story)])
         at = min(now, at + generator.offset())
     position = len(story.world.timeline)
     absorbed = {**story.world.absorbed, position: other.world.timeline}
@@ -110,6 +124,15 @@ def absorb(story: Scenario, now: int) -> None:
     story.note(outcome)
     story.finish(outcome)
     story.seen["merges"] += 1
+
+
+def _shared(story: Scenario) -> list[NaiveEvent]:
+    """Now and then an event that the survivor has seen, too. Running totals count such a one twice, as documented."""
+    known = story.world.events
+    if not known or any(spec.family == "tally" for spec in story.plan.leaves) or story.generator.chance(0.5):
+        return []
+    story.seen["events seen by both of a merge"] += 1
+    return [story.generator.pick(*known)]
 
 
 def redefine(story: Scenario, now: int) -> None:

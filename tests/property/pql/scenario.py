@@ -31,6 +31,7 @@ from shared.pql.syntax import Query
 from tests.support.naive.evaluate import NaiveEvent, World, holds
 from tests.support.naive.evaluate import evaluate as naive_value
 from tests.support.naive.generate import DAY, MINUTE, OFFSETS, START, Generator
+from tests.support.naive.schemed import Schemed
 from tests.support.naive.values import Duration, Instant
 
 PERMISSIVE = Schema.permissive()
@@ -250,16 +251,24 @@ def queries(specs: Mapping[str, SegmentSpec]) -> dict[str, Query]:
     return {name: spec.expression.query for name, spec in specs.items()}
 
 
+def vocabulary(seed: int) -> tuple[Generator, Schema, Mapping[str, bool]]:
+    """A fixed vocabulary, untyped or typed, or one of a random schema with the names of its instants."""
+    if seed % 4 == 1:
+        made = Schemed(seed)
+        schema = Schema.from_json_schema(made.profile_shape.schema(), made.event_shape.schema())
+        return made, schema, made.instants()
+    return Generator(seed), DECLARED if seed % 3 == 0 else PERMISSIVE, {}
+
+
 def scenario(seed: int, segments: int = 3, features: int = 2, depth: int = 2) -> Scenario:
     """A plan of random segments and features, before anything has happened."""
-    generator = Generator(seed)
-    schema = DECLARED if seed % 3 == 0 else PERMISSIVE
+    generator, schema, instants = vocabulary(seed)
     specs: dict[str, SegmentSpec] = {}
     for index in range(segments):
         name = f"s{index}"
         specs[name] = SegmentSpec(name, 1, segment_of(generator, schema, depth))
         generator.segments.append(name)
     feature_specs = {f"f{index}": FeatureSpec(f"f{index}", feature_of(generator, schema)) for index in range(features)}
-    world = World(START, lists=LISTS, segments=queries(specs))
+    world = World(START, lists=LISTS, segments=queries(specs), instants=instants)
     plan = build_plan([*specs.values()], [*feature_specs.values()])
     return Scenario(generator, schema, specs, feature_specs, plan, world)

@@ -1,7 +1,7 @@
 """The language as its table says, over the full list of events, at one now. Slow, and obviously right.
 
-Shares nothing with the engine but the syntax tree. Instants have to be marked by where they come from (timestamps, date
-literals, time words), since JSON does not tell them from text.
+Shares nothing with the engine but the syntax tree. Instants are marked by where they come from (timestamps, literals,
+time words, fields declared so), since JSON does not tell them from text.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +36,7 @@ from shared.pql.syntax import (
 )
 from tests.support.naive import functions, time
 from tests.support.naive.sequence import matches
-from tests.support.naive.values import Duration, Instant, arithmetic, compare, is_number, truth
+from tests.support.naive.values import Duration, Instant, arithmetic, compare, declared, is_number, truth
 from tests.support.naive.values import field as get_field
 
 
@@ -53,7 +53,8 @@ class NaiveEvent:
 @dataclass(frozen=True)
 class World:
     """Everything an answer depends on. `timeline` holds the attributes as (instant, attributes), oldest first;
-    `absorbed` the timelines of profiles merged into this one, by the position in `timeline` at which they were."""
+    `absorbed` the timelines of profiles merged into this one, by the position in `timeline` at which they were;
+    `instants` names the fields that the schema declares as instants or arrays of them, or (true) as maps of either."""
 
     now: int
     profile_id: str = "u1"
@@ -62,6 +63,7 @@ class World:
     lists: frozenset[str] = frozenset()
     segments: Mapping[str, Query] = field(default_factory=dict)
     absorbed: Mapping[int, Sequence[tuple[int, Mapping[str, Any]]]] = field(default_factory=dict)
+    instants: Mapping[str, bool] = field(default_factory=dict)
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -94,9 +96,7 @@ def evaluate(query: Query, world: World) -> Any:
 
 def nonempty_or_true(node: Node, value: Any) -> bool:
     """A filter asks whether anything is left; other arrays whether one item is true."""
-    if isinstance(node, Filter | Select):
-        return isinstance(value, list) and bool(value)
-    return truth(value)
+    return isinstance(value, list) and bool(value) if isinstance(node, Filter | Select) else truth(value)
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Interpreter:
             case Name(name=name):
                 if name in frame.names:
                     return frame.names[name]
-                return self.events if name == "xEvent" else get_field(frame.implicit[-1], name)
+                return self.events if name == "xEvent" else self.field(frame.implicit[-1], name)
             case Parameter():
                 return frame.implicit[0]
             case Up(levels=levels):
@@ -138,7 +138,7 @@ class Interpreter:
                 # Of a membership only its status can be asked, and either word for it will do.
                 return ["realized", "existing"] if self.in_segment(str(self.value(known, frame))) else None
             case Field(target=target, name=name):
-                return get_field(self.value(target, frame), name)
+                return self.field(self.value(target, frame), name)
             case ArrayLiteral(items=items):
                 return [self.value(item, frame) for item in items]
             case ObjectLiteral(entries=entries):
@@ -157,6 +157,10 @@ class Interpreter:
             case _:
                 return self.over_items(node, frame)
 
+    def field(self, target: Any, name: str) -> Any:
+        value = get_field(target, name)
+        return declared(value, self.world.instants[name]) if name in self.world.instants else value
+
     def true(self, node: Node, frame: Frame) -> bool:
         return nonempty_or_true(node, self.value(node, frame))
 
@@ -172,9 +176,8 @@ class Interpreter:
                 if function == "count":
                     return len(items)
                 return functions.fold(function, [self.value(value, frame.naming(name, item)) for item in items])
-            case Quantifier(kind=kind, bindings=bindings):
-                return self.quantified(kind, bindings, frame)
-        raise AssertionError(f"no rule for {node}")
+        assert isinstance(node, Quantifier), node
+        return self.quantified(node.kind, node.bindings, frame)
 
     def narrowed(self, name: str, source: Node, condition: Node | None, frame: Frame) -> list[Any]:
         items = functions.items(self.value(source, frame))
@@ -277,8 +280,7 @@ class Interpreter:
 
     def method_per_item(self, name: str, arguments: tuple[Node, ...], frame: Frame) -> Any:
         source, body = self.value(arguments[0], frame), arguments[1]
-        if name == "map" and isinstance(source, dict):
-            assert isinstance(body, Lambda)
+        if name == "map" and isinstance(source, dict) and isinstance(body, Lambda) and len(body.parameters) == 2:
             key, value = body.parameters
             results = [self.value(body.body, frame.naming(key, k).naming(value, source[k])) for k in sorted(source)]
             return functions.collected(body.body, results)

@@ -151,6 +151,8 @@ def _among(value: Any, among: list[Any]) -> bool:
 def _sets(name: str, left: Any, right: Any) -> Any:
     if not isinstance(left, list) or not isinstance(right, list):
         return None if name == "intersection" else False
+    if any(isinstance(item, Instant) for item in [*left, *right]):
+        left, right = [instant(item) for item in left], [instant(item) for item in right]
     common = distinct([item for item in left if any(same(item, other) for other in right)])
     if name == "intersection":
         return common

@@ -4,7 +4,7 @@ from random import Random
 from typing import Any
 
 from tests.support.naive.evaluate import NaiveEvent
-from tests.support.naive.rare import rare
+from tests.support.naive.rare import rare, usual
 from tests.support.naive.values import moment
 
 MINUTE = 60_000_000
@@ -141,7 +141,7 @@ class Generator:
         if time:
             options += [f"{prefix}timestamp occurs {self.when()}"] * 5 + [f"{prefix}due occurs {self.when()}"]
         if not prefix:
-            options.append(f"items[price {self.compare()} ^.price]")
+            options += [f"items[price {self.compare()} ^.price]", f"items[qty {self.compare()} ^^.age]"]
         return str(self.pick(*options))
 
     def joined(self, part: Any) -> str:
@@ -195,7 +195,11 @@ class Generator:
             f"{source}.decayedSum(price, {self.pick('1 day', '7 days')})",
             f"({self.pick(*FOLDS)} E.price over E from xEvent where {self.on_event(depth, 'E.')})",
             f"(count E over E from xEvent where {self.on_event(depth, 'E.')})",
+            f"(({source}.max(timestamp) - {source}.min(timestamp)) / 1 hour)",
+            f"({source}.burst(2) / 1 minute)",
+            f"(1 + age + {source}.count())",
             "age",
+            "(-age)",
             "orders.sum(qty)",
             "orders.topN(price, 2).head().qty",
             "tags.distinct().count()",
@@ -249,8 +253,11 @@ class Generator:
             f"distanceKm(geo.lat, geo.lon, 1, 1) < {self.pick(100, 500)}",
             f'prefs.get("x") = "{self.pick(*WORDS)}"',
             'prefs.keys().includes("y")',
-            f"since({self.pick('flag = true', 'age > 1', 'tier.isNull()')}) occurs {self.pick('<=', '>')} "
-            f"{self.duration()} before now",
+            *[
+                f"since({self.pick('flag = true', 'age > 1', 'tier.isNull()', 'age.isNotNull()')}) occurs "
+                f"{self.pick('<=', '>')} {self.duration()} before now"
+            ]
+            * 4,
             f'inList("{self.pick("vip", "none")}")',
             "tier = prefs.x",
             *[rare(self)] * 4,
@@ -265,6 +272,7 @@ class Generator:
             *[f"{self.amount(depth)} {self.compare()} {self.amount(0) if self.chance(0.2) else self.number()}"] * 6,
             *[self.on_profile(depth)] * 3,
             *[self.chain(depth)] * 3,
+            *[usual(self)] * 4,
             f"{source}.{self.pick('exists', 'forall')}({self.on_event(depth)})",
             f"exists E from {source} where {self.on_event(depth, 'E.')}",
             f"forall E from {source} where {self.on_event(0, 'E.')} : {self.on_event(depth, 'E.')}",

@@ -35,6 +35,13 @@ def instant(value: Any) -> Instant | None:
     return None
 
 
+def declared(value: Any, is_map: bool) -> Any:
+    """A value of a field that holds instants, or arrays of them, or (`is_map`) a map of either."""
+    if is_map:
+        return {key: declared(item, False) for key, item in value.items()} if isinstance(value, dict) else value
+    return [declared(item, False) for item in value] if isinstance(value, list) else instant(value)
+
+
 def moment(value: int) -> datetime:
     return EPOCH + timedelta(microseconds=value)
 

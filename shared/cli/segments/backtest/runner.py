@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 
 from shared.cli.segments.backtest.events import Happening
 from shared.cli.segments.backtest.states import States
-from shared.pql import Change, Event, Outcome, Plan, Profile, ProfileState, due, evaluate
-from shared.pql.evaluator import Run
+from shared.pql import Change, Event, Outcome, Plan, Profile, ProfileState, absorb, catch_up, due, evaluate
 
 OnChanges = Callable[[str, tuple[Change, ...]], None]
 """Called with a profile and its transitions, in order for each profile."""
@@ -117,15 +116,13 @@ class Backtest:
 
     def _remember(self, state: ProfileState, id_: str, event: Event) -> None:
         """Put an event into the history without evaluating anything."""
-        run = Run(self.plan, state, Profile(id_, {}), event.occurred_at)
-        run.adopt_plan()
-        run.insert(event)
-        if run.dirty:
+        touched = absorb(self.plan, state, Profile(id_, {}), event, event.occurred_at)
+        if touched:
             known = self.touched.get(id_)
             if known is None:
-                self.touched[id_] = run.dirty
+                self.touched[id_] = touched
             else:
-                known |= run.dirty
+                known |= touched
 
     def _report(self, profile: str, outcome: Outcome) -> None:
         if outcome.changes and self.on_changes is not None:
@@ -136,7 +133,7 @@ class Backtest:
         for id_ in {*self.states.due(at), *self.touched}:
             state, profile = self.states.take(id_), Profile(id_, {})
             if self.on_changes is None:
-                self._catch_up(state, profile, at)
+                catch_up(self.plan, state, profile, self.touched.get(id_, ()), at)
             else:
                 self._report(id_, due(self.plan, state, profile, at))
             self.states.put(id_, state)
@@ -146,10 +143,3 @@ class Backtest:
             members[segment].append(id_)
         # Code point order is the order of the UTF-8 bytes.
         return [Snapshot(at, name, sorted(ids)) for name, ids in sorted(members.items())]
-
-    def _catch_up(self, state: ProfileState, profile: Profile, at: int) -> None:
-        """Evaluate, at `at`, what events have touched and what time may have changed since the last look."""
-        run = Run(self.plan, state, profile, at)
-        run.dirty |= self.touched.get(profile.id, set())
-        run.dirty |= {self.plan.positions[id_] for id_, horizon in state.horizons.items() if horizon <= at}
-        run.finish(duplicate=False)

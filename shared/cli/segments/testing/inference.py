@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.kernel.clock import format_instant, parse_instant
-from shared.pql import Schema
-from shared.pql.types import ANY, Type
+from shared.pql import ANY, Schema, Type
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d")
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")

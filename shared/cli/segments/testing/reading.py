@@ -24,7 +24,7 @@ from shared.cli.segments.testing.steps import (
     TransitionsStep,
 )
 from shared.cli.segments.testing.times import NOW, Moment, parse_moment
-from shared.pql.errors import did_you_mean
+from shared.pql import did_you_mean
 
 T = TypeVar("T")
 _CHANGES = {"entered": True, "exited": False}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from shared.cli.segments.errors import counted
 from shared.cli.segments.testing.runner import Failure, Result
 from shared.kernel.clock import format_instant
 
@@ -35,8 +36,8 @@ def _totals(outcomes: Sequence[Outcome]) -> str:
     failed = sum(len(result.failures) for result in results)
     held = sum(result.expectations for result in results) - failed
     wrong = len(outcomes) - len(results)
-    text = f"{len(outcomes)} file(s): {held} expectation(s) held, {failed} failed"
-    return f"{text}, {wrong} file(s) wrong" if wrong else text
+    text = f"{counted(len(outcomes), 'file')}: {counted(held, 'expectation')} held, {failed} failed"
+    return f"{text}, {counted(wrong, 'file')} wrong" if wrong else text
 
 
 def as_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from shared.pql import PqlError, Schema, compile_segment
 from tests.unit.shared.pql.cases import Happening, judged, measured
 
 A = "2024-02-29T10:00:00Z"
@@ -234,3 +235,30 @@ def test_features_have_units() -> None:
     assert measured("xEvent.max(timestamp)", {}, events) == 1709207940.0
     assert measured("xEvent.count() > 0", {}, events) == 1.0
     assert measured("xEvent.max(v)", {}, events) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        # 48 who has left is not kept
+        (
+            'segmentMembership.get("ups").get("a").status = "exited"',
+            'who is out, for whatever reason, is `not inSegment("..")`',
+        ),
+        # 49a a date is no subtraction
+        ("memberSince occurs after 2024-05-01", "write `date(2024, 5, 1)`"),
+        ("memberSince > 2024-05-01T12:00:00Z", 'or the text "2024-05-01T12:00:00Z" in double quotes'),
+        # 49c half of a surrogate pair
+        (r'city = "\ud83d"', "write both halves"),
+    ],
+)
+def test_what_would_be_misread_is_refused_with_the_way_out(text: str, hint: str) -> None:
+    with pytest.raises(PqlError) as refusal:
+        compile_segment(text, Schema.permissive())
+
+    assert hint in (refusal.value.hint or "")
+
+
+def test_dates_may_be_subtracted_and_pairs_escaped() -> None:
+    assert judged("2024 - 05 - 01 = 2018", {})
+    assert judged(r'city = "\ud83d\ude00"', {"city": "\U0001f600"})

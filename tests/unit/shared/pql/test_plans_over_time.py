@@ -157,7 +157,7 @@ def test_a_long_chain_of_segments_settles_in_one_step() -> None:
 def test_bytes_of_another_version_are_refused() -> None:
     with pytest.raises(UnknownStateVersion, match="rebuild it from the log"):
         decode_state(b"\x93\x01\x02\x03")
-    with pytest.raises(UnknownStateVersion, match="expected 1"):
+    with pytest.raises(UnknownStateVersion, match="expected 2"):
         decode_state(b"\x97\x63" + encode_state(new_state())[2:])
 
 
@@ -196,3 +196,40 @@ def test_an_event_that_ties_with_the_newest_may_complete_a_sequence(names: tuple
     ties = [Event(name, NOW, "t", {"v": value}) for name, value in zip(names, (1, 2), strict=True)]
 
     assert set(after(plan, early, *ties).members) == {"s"}
+
+
+def test_a_segment_that_refers_by_name_to_a_removed_one_is_judged_again() -> None:
+    first = build_plan([spec("a", "not (x = 1)", name="all"), spec("b", 'inSegment("all")')])
+    state = evaluate(first, new_state(), NOBODY, None, NOW).state
+    assert set(state.members) == {"a", "b"}
+
+    outcome = evaluate(build_plan([spec("b", 'inSegment("all")')], previous=first), state, NOBODY, None, NOW + 1)
+
+    assert set(outcome.state.members) == set()
+
+
+def test_segments_with_equal_expressions_are_one_condition_and_enter_each_for_itself() -> None:
+    first = build_plan([spec("a", "xEvent.count() >= 1")])
+    state = after(first, buy("e1"))
+    second = build_plan([spec("a", "xEvent.count() >= 1"), spec("b", "xEvent.count() > 0")], previous=first)
+    third = build_plan([spec("a", "xEvent.count() >= 1"), spec("c", "xEvent.count() >= 1")], previous=first)
+
+    outcome = evaluate(third, state, NOBODY, None, NOW + 1)
+
+    assert len(second.conditions) == 2
+    assert len(third.conditions) == 1
+    assert third.segments[1].condition is first.segments[0].condition
+    assert outcome.changes == (Change("c", 1, True, NOW + 1, False),)
+
+
+def test_an_event_that_comes_with_a_new_plan_changes_what_shares_its_history_with_a_new_segment() -> None:
+    chain = 'chain(xEvent, timestamp, [A: WHAT(eventType = "buy"), not N: WHAT(eventType = "return")])'
+    both = spec("d", f"{chain} and not (x = 1)")
+    first = build_plan([spec("a", chain), both])
+    state = after(first, buy("e1"))
+    assert set(state.members) == {"a", "d"}
+    second = build_plan([spec("c", chain), both], previous=first)
+
+    outcome = evaluate(second, state, NOBODY, Event("e2", NOW + 1, "return", {}), NOW + 1)
+
+    assert set(outcome.state.members) == set()

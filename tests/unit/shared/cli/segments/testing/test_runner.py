@@ -238,7 +238,7 @@ def test_a_failed_expectation_says_what_differs_and_why(tmp_path: Path) -> None:
     assert "u1: expected views = 3, found 0" in text
     assert "- 2026-01-01T00:00:00Z u1 entered recent\n  + 2026-01-01T00:00:00Z u1 entered not_gold" in text
     assert "expected an error, and there was none" in text
-    assert "1 file(s): 0 expectation(s) held, 4 failed" in text
+    assert "1 file: 0 expectations held, 4 failed" in text
 
 
 def test_json_holds_the_same(tmp_path: Path) -> None:
