@@ -52,13 +52,16 @@ def read_lock(path: Path = LOCK) -> tuple[LockedJar, ...]:
     return tuple(LockedJar(**jar) for jar in tomllib.loads(path.read_text())["jar"])
 
 
-def render_lock(jars: Sequence[LockedJar]) -> str:
+def render_lock(
+    jars: Sequence[LockedJar], roots: Sequence[str] = ROOTS, module: str = "deploy.local.kafka_jars"
+) -> str:
+    """Returns the lock file's text; `module` is the program that writes it."""
     entries = (
         f'[[jar]]\ngroup = "{jar.group}"\nartifact = "{jar.artifact}"\n'
         f'version = "{jar.version}"\nsha256 = "{jar.sha256}"\n'
         for jar in jars
     )
-    head = f"# Resolved from {' and '.join(ROOTS)} by `python -m deploy.local.kafka_jars`.\n"
+    head = f"# Resolved from {' and '.join(roots)} by `python -m {module}`.\n"
     return "\n".join((head, *entries))
 
 
@@ -74,7 +77,7 @@ def class_path(
     repository = repository or Path(GlobalSettings.load().repo_cache)
     missing = [jar for jar in jars if not jar.path(repository).exists()]
     if missing:
-        report(f"fetching {len(missing)} of {len(jars)} jars of {ROOTS[0]} (once; 44 MB in all)")
+        report(f"fetching {len(missing)} of {len(jars)} jars (once; Kafka's are 44 MB in all)")
         _fetch(missing, repository)
     for jar in jars:
         _verify(jar, jar.path(repository))
@@ -132,9 +135,9 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def resolve_lock() -> list[LockedJar]:
-    """Returns the lock that `ROOTS` gives today, transitive dependencies included; asks the Maven repository."""
-    artifacts = jgo.resolve("+".join(ROOTS), repositories=GlobalSettings.load().repositories)
+def resolve_lock(roots: Sequence[str] = ROOTS) -> list[LockedJar]:
+    """Returns the lock that `roots` give today, transitive dependencies included; asks the Maven repository."""
+    artifacts = jgo.resolve("+".join(roots), repositories=GlobalSettings.load().repositories)
     return [LockedJar(a.groupId, a.artifactId, a.version, _sha256(a.resolve())) for a in artifacts]
 
 

@@ -23,6 +23,8 @@ VALUES: Mapping[str, Value] = MappingProxyType(
         "HTTP_HOST": lambda settings, _: settings.host,
         "HTTP_PORT": lambda settings, service: str(settings.port(service)),
         "KAFKA_BOOTSTRAP_SERVERS": lambda settings, _: settings.kafka_bootstrap_servers,
+        # One process each, so that its name will do; a killed one has its partitions back as soon as it runs again.
+        "KAFKA_GROUP_INSTANCE_ID": lambda _, service: service,
         "TOPIC_PREFIX": lambda settings, _: settings.topic_prefix,
         "REDIS_URL": lambda settings, _: settings.redis_url,
         "DATABASE_URL": lambda settings, name: f"sqlite+aiosqlite:///{Layout(settings.home).sql / name}.db",
@@ -57,7 +59,7 @@ class Service:
 
 
 _HTTP = ("HTTP_HOST", "HTTP_PORT")
-_KAFKA = ("KAFKA_BOOTSTRAP_SERVERS", "TOPIC_PREFIX")
+_KAFKA = ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_GROUP_INSTANCE_ID", "TOPIC_PREFIX")
 
 SERVICES: tuple[Service, ...] = (
     Service("ingestion", ("kafka",), (*_HTTP, *_KAFKA, "DATABASE_URL", "CLOCK")),

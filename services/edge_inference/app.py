@@ -54,7 +54,7 @@ def _champions(settings: Settings, metrics: Metrics) -> Champions:
         metrics.swapped("failed")
 
     champions = Champions(
-        settings.kafka_bootstrap_servers,
+        settings.kafka_access,
         ArtifactClient(settings.registry_url, ArtifactStore(settings.data_dir / "artifacts")),
         prefix=settings.topic_prefix,
         only=frozenset(settings.models),

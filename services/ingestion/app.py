@@ -31,7 +31,7 @@ def build(settings: Settings) -> Process:
     metrics = IngestionMetrics(registry)
     health = Health()
     database = Database(settings.database_url, metadata)
-    producer = Producer(settings.kafka_bootstrap_servers, settings.topic_prefix, "ingestion")
+    producer = Producer(settings.kafka_access, settings.topic_prefix, "ingestion")
     registrations = SqlRegistrations(database, settings.tenant)
     catalogue = RegisteredCatalogue(registrations, compile_schema)
     stage = stream.stage(lambda: catalogue.datasets, catalogue.learn, settings.tenant, settings.clock)

@@ -29,7 +29,7 @@ def build(settings: Settings) -> Process:
     prometheus = CollectorRegistry()
     metrics = Metrics(prometheus)
     database = Database(settings.database_url, METADATA)
-    producer = Producer(settings.kafka_bootstrap_servers, settings.topic_prefix, "model_registry")
+    producer = Producer(settings.kafka_access, settings.topic_prefix, "model_registry")
     outbox = Outbox(database, OUTBOX, (MODEL_EVENTS,))
     events = OutboxEvents(outbox, producer)
     registry = Registry(

@@ -6,26 +6,34 @@ from prometheus_client import CollectorRegistry
 from services.profile_store import api, stream
 from services.profile_store.adapters.members import RedisMembers
 from services.profile_store.adapters.profiles import RedisProfiles
+from services.profile_store.domain.state import ProfileState
 from services.profile_store.handlers import Lookups
 from services.profile_store.metrics import ProfileStoreMetrics
 from services.profile_store.settings import Settings
-from shared.adapters.kafka import Producer
+from shared.adapters.kafka import KafkaAccess, Producer
 from shared.adapters.redis import RedisClient
+from shared.contracts.updates import ProfileUpdate
 from shared.runtime.context import Limits
 from shared.runtime.feed import StageFeed
 from shared.runtime.health import Health
 from shared.runtime.http_host import create_api
 from shared.runtime.metrics import StageMetrics
 from shared.runtime.process import Process
+from shared.runtime.stage import Stage
 
 _DOC = "Keeps the union view of every profile and answers lookups."
+
+
+async def rebuild_stage(_kafka: str | KafkaAccess, _prefix: str) -> Stage[ProfileUpdate, ProfileState]:
+    """Returns the stage as `freshet state rebuild` runs it."""
+    return stream.stage()
 
 
 def build(settings: Settings) -> Process:
     """Puts the stage (Kafka to Redis) and the lookups (Redis to HTTP) together."""
     registry = CollectorRegistry()
     metrics = ProfileStoreMetrics(registry)
-    producer = Producer(settings.kafka_bootstrap_servers, settings.topic_prefix, "profile_store")
+    producer = Producer(settings.kafka_access, settings.topic_prefix, "profile_store")
     redis = RedisClient(settings.redis_url, durable=True)
     limits = Limits(states_cached_max=settings.states_cached_max)
     stage = stream.stage(metrics.report)

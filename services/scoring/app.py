@@ -32,14 +32,14 @@ def build(settings: Settings) -> Process:
         metrics.load_failed()
 
     champions = Champions(
-        settings.kafka_bootstrap_servers,
+        settings.kafka_access,
         ArtifactClient(settings.registry_url, ArtifactStore(settings.data_dir)),
         prefix=settings.topic_prefix,
         only=frozenset(settings.models),
     )
     champions.on_published(published)
     champions.on_failed(failed)
-    producer = Producer(settings.kafka_bootstrap_servers, settings.topic_prefix, "scoring")
+    producer = Producer(settings.kafka_access, settings.topic_prefix, "scoring")
     scoring = Scoring(champions, metrics)
     feed = StageFeed(stage(scoring), settings, producer, StageMetrics("scoring", prometheus))
     health = Health()

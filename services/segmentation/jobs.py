@@ -1,13 +1,16 @@
-"""Work that the service does beside the stream: previews, a few at once, ended when the process stops."""
+"""Work that the service does beside the stream: the backfill, and a few previews at once."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 from mode import Service
 
+from services.segmentation.handlers.backfill import Backfill
 from services.segmentation.metrics import SegmentationMetrics
 from shared.kernel.errors import Retryable
 from shared.runtime.logging import get_logger
+
+_RETRY_S = 1.0
 
 
 class PreviewJobs(Service):
@@ -54,3 +57,21 @@ class PreviewJobs(Service):
 
 async def _run(work: Callable[[], Awaitable[None]]) -> None:
     await work()
+
+
+class BackfillJob(Service):
+    """Runs the backfill beside the stream, for as long as the process lives."""
+
+    def __init__(self, backfill: Backfill) -> None:
+        super().__init__()
+        self._backfill = backfill
+        self._log = get_logger("backfill")
+
+    @Service.task
+    async def _work(self) -> None:
+        while not self.should_stop:
+            try:
+                await self._backfill.work_on()
+            except Retryable as error:
+                self._log.warning("backfill_waits", error=str(error))
+                await self.sleep(_RETRY_S)

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.segmentation.domain.definitions import Definitions
+from services.segmentation.domain.generations import Generation
+from services.segmentation.domain.readiness import Readiness
 from services.segmentation.domain.state import State
+from services.segmentation.domain.status import Status
 from shared import pql
 from shared.contracts.definitions import SegmentDefinition
 from shared.contracts.facts import Fact
@@ -42,17 +45,23 @@ class UnionSchemas(Protocol):
 
 
 class Applied(Protocol):
-    """Knows what the running worker has taken up."""
+    """Knows the definitions that this process has read."""
 
     def current(self) -> Definitions:
-        """Returns the definitions that the next fact will be decided by."""
+        """Returns the newest, compiled; new profiles begin under them."""
         ...
 
-    def segment_version(self, segment_id: str) -> int | None:
-        """Returns the version the plan runs, or None."""
+    def under(self, plan: int) -> Definitions:
+        """Returns those of a plan key, which a state carries; the newest if this process does not know them."""
         ...
 
-    def feature_set_version(self, name: str) -> int | None: ...
+
+class Ready(Protocol):
+    """Knows how far definitions have been taken up."""
+
+    async def readiness(self) -> Readiness:
+        """Returns what all partitions have noted. Never raises: what cannot be read is unknown."""
+        ...
 
 
 class LiveProfiles(Protocol):
@@ -87,8 +96,55 @@ class FactLog(Protocol):
         """Yields small batches, one partition after the other, in order; what cannot be decoded is left out."""
         ...
 
+    def follow(
+        self, partition: int, start: int, wants: Callable[[str], bool]
+    ) -> AsyncGenerator[tuple[Sequence[tuple[int, Fact]], int, int], None]:
+        """Yields (rows, next offset, offset read from) for ever, from `start` or where the log begins if that is
+        later. Rows are (offset, fact) of those profiles that `wants` holds for; others are not even decoded."""
+        ...
+
     def newest_of(self, profile_id: str, rows_max: int) -> AsyncGenerator[Sequence[Fact], None]:
         """Yields facts of one profile, newest first, from at most the newest `rows_max` records of its partition."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What a partition's passage has noted durably: its status, and the generations named in it."""
+
+    status: Status
+    running: bytes
+    target: bytes | None
+
+
+class Notes(Protocol):
+    """Reads what passages have written between micro-batches, of any partition. All methods raise Retryable."""
+
+    async def noted(self, partition: int) -> Noted | None:
+        """Returns None for a partition that no worker has ever claimed."""
+        ...
+
+    async def statuses(self) -> Sequence[Status | None]:
+        """Returns the status of every partition, by partition."""
+        ...
+
+    def profiles(self, partition: int) -> AsyncGenerator[Sequence[str], None]:
+        """Yields the ids of all profiles that have a state, some at a time; one may come twice."""
+        ...
+
+
+class Newest(Protocol):
+    """Knows the newest definitions that have been published."""
+
+    @property
+    def revision(self) -> int:
+        """Grows with every definition that arrives."""
+        ...
+
+    def generation(self) -> Generation: ...
+
+    def generation_of(self, encoded: bytes, previous: Definitions | None = None) -> Generation:
+        """Returns what `Generation.encoded` holds, compiled; `previous` lends what it shares."""
         ...
 
 

@@ -27,3 +27,11 @@ class Settings(ServiceSettings, KafkaSettings, RedisSettings, SqlSettings, Clock
         ge=0,
         description="Newest records of a partition searched for the ids of the events that `why` counts.",
     )
+    backfill_rows_per_s_max: int = Field(
+        default=5_000, ge=100, description="Records a second that bringing profiles over to new definitions may read."
+    )
+    backfill_profiles_max: int = Field(
+        default=500_000,
+        ge=1_000,
+        description="Profiles whose history is rebuilt at once; with more, a partition's log is read several times.",
+    )

@@ -27,7 +27,7 @@ def build(settings: Settings) -> Process:
     prometheus = CollectorRegistry()
     metrics = Metrics(prometheus)
     database = Database(settings.database_url, METADATA)
-    producer = Producer(settings.kafka_bootstrap_servers, settings.topic_prefix, "training")
+    producer = Producer(settings.kafka_access, settings.topic_prefix, "training")
     requests = KafkaRequests(producer)
     training = Training(
         runs=SqlRuns(database),
@@ -52,8 +52,6 @@ def build(settings: Settings) -> Process:
 
 
 def _trainer(settings: Settings) -> ProcessTrainer:
-    places = Places(
-        settings.kafka_bootstrap_servers, settings.topic_prefix, settings.registry_url, settings.segmentation_url
-    )
+    places = Places(settings.kafka_access, settings.topic_prefix, settings.registry_url, settings.segmentation_url)
     limits = RunLimits(settings.run_s_max, settings.run_memory_mb_max << 20, settings.run_niceness)
     return ProcessTrainer(settings.data_dir, places, limits)

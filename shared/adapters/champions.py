@@ -15,7 +15,7 @@ from types import MappingProxyType
 from mode import Service
 
 from shared.adapters.artifacts import ArtifactClient
-from shared.adapters.kafka import CompactedReader
+from shared.adapters.kafka import CompactedReader, KafkaAccess
 from shared.adapters.onnx import OnnxModel
 from shared.contracts.models import ModelEvent
 from shared.contracts.topics import MODEL_EVENTS
@@ -58,7 +58,7 @@ class Champions(Service):
 
     def __init__(
         self,
-        bootstrap_servers: str,
+        bootstrap_servers: str | KafkaAccess,
         artifacts: ArtifactClient,
         *,
         prefix: str = "",

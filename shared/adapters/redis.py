@@ -1,32 +1,94 @@
 """Redis through redis-py: connection, the start-up check of its configuration, and which errors pass."""
 
+import re
+from typing import Any
+
+import hiredis
 from mode import Service
 from redis import asyncio as redis
-from redis.exceptions import BusyLoadingError, ConnectionError, ReadOnlyError, RedisError, ResponseError, TimeoutError
+from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.exceptions import (
+    BusyLoadingError,
+    ClusterError,
+    ConnectionError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+    TimeoutError,
+)
 
 from shared.kernel.errors import ExitCode, Fatal
 
 __all__ = ["RedisClient", "RedisError", "passes"]
 
+CLUSTER_SCHEME = "redis+cluster"
 _SOCKET_TIMEOUT_S = 10.0
-_TRANSIENT_PREFIXES = ("MISCONF", "OOM", "LOADING", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN")
+_TRANSIENT = re.compile(r"(?:^|\s-?)(?:MISCONF|OOM|LOADING|READONLY|CLUSTERDOWN|TRYAGAIN|MASTERDOWN)\s")
+"""The code of the error, at its beginning or, before Redis 7, inside what a script reports of one of its commands."""
 
 
 def passes(error: RedisError) -> bool:
     """Tells whether trouble passes by itself (down, loading, disk full), so that the same call may be repeated."""
     if isinstance(error, ConnectionError | TimeoutError | BusyLoadingError | ReadOnlyError):
         return True
-    return isinstance(error, ResponseError) and str(error).startswith(_TRANSIENT_PREFIXES)
+    return isinstance(error, ResponseError) and _TRANSIENT.search(f"{error} ") is not None
+
+
+class _Connection(redis.Connection):
+    """Packs commands in C: a script has thousands of arguments, which redis-py packs in Python on its asyncio side."""
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        head, *rest = args  # a command's name may hold several words, such as CONFIG GET
+        words = head.split() if isinstance(head, str | bytes) else (head,)
+        return [hiredis.pack_command((*words, *rest))]
+
+
+class _Cluster(RedisCluster):
+    """A cluster's client whose own errors (no node answers, a slot has no owner) are trouble that passes."""
+
+    async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await super().execute_command(*args, **kwargs)
+        except (RedisClusterException, ClusterError, AttributeError) as error:
+            # AttributeError: redis-py, reading the map of slots anew, closes connections that are being opened.
+            raise ConnectionError(f"{type(error).__name__}: {error}") from error
+
+
+def _connect(url: str) -> Any:
+    """Returns a pool, or for `redis+cluster://[user:password@]host:port,host:port` a client of that cluster."""
+    scheme, _, rest = url.partition("://")
+    if scheme != CLUSTER_SCHEME:
+        return redis.Redis.from_url(
+            url,
+            socket_timeout=_SOCKET_TIMEOUT_S,
+            socket_connect_timeout=2.0,
+            health_check_interval=30,
+            connection_class=_Connection,
+        )
+    login, _, hosts = rest.rpartition("@")
+    username, _, password = login.partition(":")
+    pairs = [host.rpartition(":") for host in hosts.split("/")[0].split(",")]
+    return _Cluster(
+        startup_nodes=[ClusterNode(host, int(port)) for host, _, port in pairs],
+        username=username or None,
+        password=password or None,
+        socket_timeout=_SOCKET_TIMEOUT_S,
+        socket_connect_timeout=2.0,
+        require_full_coverage=False,  # partitions whose node is up go on while another's fails over
+    )
 
 
 class RedisClient(Service):
-    """One connection pool. With `durable`, start refuses a Redis that would evict keys or keep no log."""
+    """One connection pool. With `durable`, start refuses a Redis that would evict keys or keep no log.
+
+    A `url` of scheme `redis+cluster` names some nodes of a Redis Cluster; every stage's keys of one partition share
+    a hash tag, so that all that is written together lies on one node.
+    """
 
     def __init__(self, url: str, *, durable: bool = False) -> None:
         super().__init__()
-        self.client: redis.Redis = redis.Redis.from_url(
-            url, socket_timeout=_SOCKET_TIMEOUT_S, socket_connect_timeout=2.0, health_check_interval=30
-        )
+        self.client: redis.Redis = _connect(url)  # the cluster's client has the same commands
         self._url = url
         self._durable = durable
 
@@ -35,18 +97,23 @@ class RedisClient(Service):
             await self._assert_configuration()
 
     async def _assert_configuration(self) -> None:
+        policies = await self._configured("maxmemory-policy")
+        if policies != {"noeviction"}:
+            raise Fatal(
+                f"Redis has maxmemory-policy {', '.join(sorted(policies))}, which may silently drop profiles; "
+                "set it to 'noeviction'"
+            )
+        if await self._configured("appendonly") != {"yes"}:
+            raise Fatal("Redis has appendonly off: state would not survive its restart; set appendonly to 'yes'")
+
+    async def _configured(self, name: str) -> set[str]:
+        """The values that the server, or each master of the cluster, has for one name (Redis 6 takes one a call)."""
+        every: dict[str, Any] = {"target_nodes": "primaries"} if isinstance(self.client, RedisCluster) else {}
         try:
-            found = await self.client.config_get("maxmemory-policy")
-            found |= await self.client.config_get("appendonly")  # Redis 6 takes one name a call
+            found: Any = await self.client.config_get(name, **every)
         except RedisError as error:
             raise Fatal(f"Redis does not answer at start: {error}", ExitCode.RETRY) from error
-        policy = found.get("maxmemory-policy")
-        if policy != "noeviction":
-            raise Fatal(
-                f"Redis has maxmemory-policy {policy!r}, which may silently drop profiles; set it to 'noeviction'"
-            )
-        if found.get("appendonly") != "yes":
-            raise Fatal("Redis has appendonly off: state would not survive its restart; set appendonly to 'yes'")
+        return {str(one.get(name)) for one in (found.values() if every else (found,))}
 
     async def ping(self) -> None:
         """Raises when Redis does not answer."""

@@ -1,10 +1,11 @@
 """SQL through SQLAlchemy Core: SQLite by default, PostgreSQL in production, a database a service; and the outbox."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mode import Service
 from sqlalchemy import Column, Integer, LargeBinary, MetaData, String, Table, delete, event, insert, select, text
@@ -16,7 +17,10 @@ from shared.contracts.codec import encode
 from shared.contracts.topics import Topic
 from shared.kernel.errors import Retryable
 
+T = TypeVar("T")
+
 _RELAY_ROWS_MAX = 100
+_FIELDS: dict[type[Any], tuple[str, ...]] = {}
 
 
 class Database(Service):
@@ -43,6 +47,11 @@ class Database(Service):
         async with self.engine.begin() as connection:
             yield connection
 
+    async def rows(self, query: Any) -> Sequence[Any]:
+        """Returns all rows that a query finds now."""
+        async with self.engine.connect() as connection:
+            return (await connection.execute(query)).all()
+
     async def ping(self) -> None:
         """Raises when the database does not answer."""
         async with self.engine.connect() as connection:
@@ -50,6 +59,19 @@ class Database(Service):
 
     async def on_stop(self) -> None:
         await self.engine.dispose()
+
+
+def as_struct(type_: type[T], row: Any, **derived: Any) -> T:
+    """Makes a Struct or dataclass of a row: its fields from the columns of the same names, `derived` before those."""
+    columns = row._mapping
+    named = {name: columns[name] for name in _fields(type_) if name in columns and name not in derived}
+    return type_(**named, **derived)
+
+
+def _fields(type_: type[Any]) -> tuple[str, ...]:
+    if type_ not in _FIELDS:
+        _FIELDS[type_] = tuple(signature(type_).parameters)
+    return _FIELDS[type_]
 
 
 def _configure_sqlite(connection: Any, _: Any) -> None:
@@ -110,5 +132,4 @@ class Outbox:
 
     async def _waiting(self) -> list[Any]:
         query = select(self._table).order_by(self._table.c.id).limit(_RELAY_ROWS_MAX)
-        async with self._database.engine.connect() as connection:
-            return list((await connection.execute(query)).all())
+        return list(await self._database.rows(query))

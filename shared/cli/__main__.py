@@ -8,10 +8,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
+from shared.cli.dlq import commands as dlq_commands
 from shared.cli.segments import commands as segment_commands
 from shared.cli.segments.errors import WrongInput
 from shared.cli.sources.choose import choose_source
 from shared.cli.sources.source import Datasets, SourceError
+from shared.cli.state import commands as state_commands
 from shared.contracts.codec import encode
 from shared.sdk import DEFAULT_URLS, ApiError, Freshet, Unreachable
 
@@ -129,6 +131,8 @@ def _parser() -> argparse.ArgumentParser:
     events.add_argument("--events-dataset", default="events", help="dataset id that events name")
     events.add_argument("--profiles-dataset", default="profiles", help="dataset id that profile records name")
     segment_commands.add_to(add("segments", _segments, "List the segments; or test, backtest, explain and check some."))
+    state_commands.add_to(commands)
+    dlq_commands.add_to(commands)
     add("define", _define, "Define a segment, named after its file.").add_argument("file", type=Path)
     profile = add("profile", _profile, "Show a profile by one of its identities.")
     members = add("members", _members, "List the profile ids in a segment.")

@@ -8,12 +8,8 @@ from shared.kernel.errors import Reason, Rejected
 
 V = TypeVar("V")
 
-_encoder = msgspec.json.Encoder()
-
-
-def encode(value: Any) -> bytes:
-    """Encodes a contract Struct as JSON."""
-    return _encoder.encode(value)
+encode = msgspec.json.Encoder().encode
+"""Encodes a contract Struct as JSON."""
 
 
 class Codec(Generic[V]):
@@ -35,4 +31,4 @@ class Codec(Generic[V]):
 
     @staticmethod
     def encode(value: Any) -> bytes:
-        return _encoder.encode(value)
+        return encode(value)

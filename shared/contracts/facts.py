@@ -9,7 +9,7 @@ FactType = Literal["event", "record", "score", "tick"]
 `tick`: the log's time moved on (replay only; carries no profile)."""
 
 
-class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
+class Identity(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One identifier of a person in a namespace (`Email`, `ECID`, ...)."""
 
     namespace: str
@@ -17,7 +17,7 @@ class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
     primary: bool = False
 
 
-class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
+class Fact(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One validated, identified record of a person's log. Keyed by `profile_id`.
 
     `occurred_at`: event time, from the client. `received_at`: log time, stamped once at acceptance.

@@ -7,14 +7,14 @@ import msgspec
 Change = Literal["entered", "exited"]
 
 
-class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
+class Cause(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What made a membership change: a fact (by id), a deadline (its instant in µs) or a definition (its id)."""
 
     kind: Literal["fact", "deadline", "definition"]
     id: str
 
 
-class Transition(msgspec.Struct, frozen=True, omit_defaults=True):
+class Transition(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One change of one profile's membership. `effective_at` is log time in µs: the cause's `received_at`,
     or exactly the deadline when time alone brought it. Repeats carry the same `id`."""
 
@@ -26,16 +26,17 @@ class Transition(msgspec.Struct, frozen=True, omit_defaults=True):
     cause: Cause
 
 
-class Membership(msgspec.Struct, frozen=True, omit_defaults=True):
+class Membership(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A profile is in a segment since `since` (µs), by definition version `version`."""
 
     version: int
     since: int
 
 
-class ProfileMemberships(msgspec.Struct, frozen=True, omit_defaults=True):
+class ProfileMemberships(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The value of `segment-memberships`: what just changed, and the whole map of what the profile is in now,
-    so that compaction by profile loses no segment. `sequence` counts a profile's changes without holes."""
+    so that compaction by profile loses no segment. `sequence` numbers a profile's transitions without holes; it is
+    that of the last one here."""
 
     tenant: str
     profile_id: str

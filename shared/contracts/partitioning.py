@@ -1,6 +1,7 @@
 """Kafka's default partitioner (murmur2), so that readers of Redis find a profile's partition without Kafka."""
 
 from functools import lru_cache
+from struct import unpack_from
 
 _M = 0x5BD1E995
 _SEED = 0x9747B28C
@@ -12,10 +13,9 @@ def murmur2(data: bytes) -> int:
     length = len(data)
     h = _SEED ^ length
     whole = length & ~3
-    for i in range(0, whole, 4):
-        k = int.from_bytes(data[i : i + 4], "little") * _M & _MASK
-        k ^= k >> 24
-        h = (h * _M & _MASK) ^ (k * _M & _MASK)
+    for word in unpack_from(f"<{whole // 4}I", data):
+        k = word * _M & _MASK
+        h = (h * _M ^ (k ^ k >> 24) * _M) & _MASK
     tail = length - whole
     if tail:
         h ^= int.from_bytes(data[whole:], "little")

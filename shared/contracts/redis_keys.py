@@ -4,14 +4,28 @@ One tag per partition keeps a batch in one slot (Lua's rule, Redis Cluster's rul
 keys from its partition alone. `namespace` keeps systems that share a Redis apart.
 """
 
+NOTE = "note:"
+"""Views whose names begin so note progress of work that is not in the log: copies take them before the states."""
+
 
 def _tag(namespace: str, stage: str, partition: int) -> str:
     return f"{namespace}:{{{stage}:{partition}}}"
 
 
 def fence(namespace: str, stage: str, partition: int) -> str:
-    """Hash: `offset` up to which the partition is applied, `owner` token of the one allowed to write."""
+    """Hash: `offset` up to which the partition is applied, `clock` its log time, `owner` token of the one allowed to
+    write; `moved`: the namespace that took over; `silent`: 1 where states were rebuilt without outputs."""
     return f"{_tag(namespace, stage, partition)}:fence"
+
+
+def hold(namespace: str, stage: str, partition: int) -> str:
+    """String that expires: while it is there no worker claims the partition (restore and switch are at work)."""
+    return f"{_tag(namespace, stage, partition)}:hold"
+
+
+def prefix(namespace: str, stage: str, partition: int) -> str:
+    """What every key of a partition begins with."""
+    return f"{_tag(namespace, stage, partition)}:"
 
 
 def state(namespace: str, stage: str, partition: int, key: str) -> str:

@@ -18,6 +18,7 @@ from shared.pql import (
     build_plan,
     compile_feature,
     evaluate,
+    event_hash,
     new_state,
     read_features,
 )
@@ -77,6 +78,8 @@ class FeatureReplay:
         event = None
         if fact.type == "event":
             event = Event(fact.id, fact.occurred_at, fact.event_type, fact.body)
+        elif not person.state.remember(event_hash(f"{fact.type}\0{fact.id}")):
+            return None
         else:
             person.fragments = apply(person.fragments, fact)
             person.profile = Profile(fact.profile_id, merged(person.fragments))

@@ -1,6 +1,5 @@
 """What all partitions of a stage in one process share."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -17,13 +16,17 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one worker's memory and of how long deadlines may keep records waiting."""
+    """Bounds of the memory that one partition takes, and of how long its deadlines may keep records waiting."""
 
     batch_rows_max: int = 2_000
+    batch_bytes_max: int = 8 * 1024 * 1024
     rows_queued_max: int = 4_000
+    bytes_queued_max: int = 16 * 1024 * 1024
     batches_unsettled_max: int = 4
     states_cached_max: int = 20_000
-    deadlines_slice_max: int = 1_000
+    states_bytes_max: int = 64 * 1024 * 1024
+    """Encoded size of the states held; as objects they take some times as much."""
+    deadlines_slice_max: int = 200
     deadline_grace_us: int = 200_000
     """On the wall clock a deadline fires this much late, so that records accepted before it have arrived."""
 
@@ -47,12 +50,22 @@ class Context(Generic[V, S]):
 
     def messages(self, outputs: Sequence[Output]) -> list[Message]:
         """Encodes outputs for their physical topics and partitions, in order, and counts them."""
-        for name, count in Counter(output.topic.name for output in outputs).items():
+        messages: list[Message] = []
+        counts: dict[str, int] = {}
+        for output in outputs:
+            topic, key, value = output.topic, output.key, output.value
+            name = topic.name
+            counts[name] = counts.get(name, 0) + 1
+            messages.append(
+                Message(
+                    self.prefix + name,
+                    destination(topic, key, output.partition),
+                    None if key is None else key.encode(),
+                    value if type(value) is bytes else encode(value),
+                    output.headers,
+                    output.timestamp_ms,
+                )
+            )
+        for name, count in counts.items():
             self.metrics.outputs.labels(name).inc(count)
-        return [self._message(output) for output in outputs]
-
-    def _message(self, output: Output) -> Message:
-        partition = destination(output.topic, output.key, output.partition)
-        value = output.value if isinstance(output.value, bytes) else encode(output.value)
-        key = None if output.key is None else output.key.encode()
-        return Message(self.prefix + output.topic.name, partition, key, value, output.headers, output.timestamp_ms)
+        return messages

@@ -10,9 +10,11 @@ from tempfile import gettempdir
 from typing import Any
 
 import faust
+from faust.auth import Credentials
 from faust.contrib.asgi import bind_to_running_loop
 from mode import Service
 
+from shared.adapters.kafka_access import KafkaAccess
 from shared.runtime.logging import get_logger
 
 _STOP_LIMIT_S = 3.0
@@ -27,6 +29,7 @@ def control_app(name: str, settings: Any) -> faust.App:
     return faust.App(
         f"{settings.topic_prefix}{name}-control",
         broker=";".join(f"kafka://{server}" for server in settings.kafka_bootstrap_servers.split(",")),
+        broker_credentials=_credentials(settings.kafka_access),
         store="memory://",
         datadir=str(Path(gettempdir()) / f"freshet-{name}"),  # for tables, which are not used; never in a checkout
         autodiscover=False,
@@ -39,6 +42,18 @@ def control_app(name: str, settings: Any) -> faust.App:
         broker_request_timeout=30.0,
         stream_wait_empty=True,
     )
+
+
+def _credentials(access: KafkaAccess) -> Credentials | None:
+    context = access.ssl_context()
+    if access.uses_sasl:
+        return faust.SASLCredentials(
+            username=access.sasl_username,
+            password=access.sasl_password,
+            mechanism=access.sasl_mechanism,
+            ssl_context=context,
+        )
+    return None if context is None else faust.SSLCredentials(context)
 
 
 class ControlHost(Service):

@@ -107,7 +107,26 @@ class TopologyDriver:
         for partition in range(stage.source.partitions):
             busy |= self._read_on(stage, partition)
             busy |= self._fire(stage, partition)
+            busy |= self._take_turn(stage, partition)
         return busy
+
+    def _take_turn(self, stage: Stage[Any, Any], partition: int) -> bool:
+        """Takes one turn of the interlude; its `claimed` is the caller's to await."""
+        if stage.interlude is None or not stage.interlude.is_busy(partition):
+            return False
+        kept = self._kept[stage.name, partition]
+        turn = stage.interlude.next_turn(partition, kept.offset, Micros(max(0, self._reached(kept))))
+        if turn is None:
+            return False
+        if turn.due:
+            states = self._load(stage, kept, [due.key for due in turn.due])
+            self._step(stage, kept, Batch(partition, (), turn.due, states))
+        self._write_views(kept, Effects(views=list(turn.views)))
+        turn.done()
+        return True
+
+    def _reached(self, kept: _Kept) -> int:
+        return kept.log_time - 1 if self._stream_clock else self.now
 
     def _read_on(self, stage: Stage[Any, Any], partition: int) -> bool:
         kept = self._kept[stage.name, partition]
@@ -128,7 +147,7 @@ class TopologyDriver:
 
     def _fire(self, stage: Stage[Any, Any], partition: int) -> bool:
         kept = self._kept[stage.name, partition]
-        reached = kept.log_time - 1 if self._stream_clock else self.now
+        reached = self._reached(kept)
         due = sorted((at, key) for key, at in kept.deadlines.items() if at <= reached)
         if not due:
             return False

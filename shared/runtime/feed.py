@@ -7,7 +7,7 @@ after its own group has joined, which after a kill takes a whole session.
 import asyncio
 import faulthandler
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
@@ -15,14 +15,14 @@ from uuid import uuid4
 from mode import Service
 
 from shared.adapters.kafka import (
+    ConsumerRecord,
     IllegalStateError,
     KafkaError,
-    Listener,
     Producer,
     TopicPartition,
-    log_start_offsets,
-    stage_consumer,
 )
+from shared.adapters.kafka_group import Listener, log_start_offsets, stage_consumer
+from shared.adapters.kafka_refusal import why_unreachable
 from shared.adapters.redis import RedisClient
 from shared.kernel.clock import WallClock
 from shared.kernel.errors import ExitCode, Fatal
@@ -40,8 +40,10 @@ S = TypeVar("S")
 
 _RECORDS_MAX = 2_000
 _POLL_MS = 100
-_QUIET_RECORDS = 64
-_PACE_S = 0.005
+_FULL_POLL_MS = 5
+_PACES = ((64, 0.02), (200, 0.01))
+"""A poll that finds fewer records than this is followed by so long a pause (s), for more to gather: a batch costs as
+much for one record as for fifty, and there is one for each partition."""
 _COMMIT_EVERY_S = 1.0
 _REVOKE_LIMIT_S = 3.0
 _STALL_LIMIT_S = 30.0
@@ -77,8 +79,14 @@ class StageFeed(Service, Generic[V, S]):
         wall = WallClock() if settings.clock == "wall" else None
         self._context = Context(stage, producer, metrics, limits or Limits(), prefix, self.group, wall)
         self._workers: dict[int, PartitionWorker[V, S]] = {}
+        self._full: set[int] = set()
+        self._committed: dict[TopicPartition, int] = {}
         self._consumer = stage_consumer(
-            settings.kafka_bootstrap_servers, self.group, settings.kafka_session_timeout_ms, stage.name
+            settings.kafka_access,
+            self.group,
+            settings.kafka_session_timeout_ms,
+            stage.name,
+            settings.kafka_group_instance_id or None,
         )
         self._joined = asyncio.Event()
         self._log = get_logger("feed").bind(stage=stage.name)
@@ -89,7 +97,7 @@ class StageFeed(Service, Generic[V, S]):
         try:
             await self._consumer.start()
         except KafkaError as error:
-            raise Fatal(f"{self._stage.name} cannot reach Kafka: {error}", ExitCode.RETRY) from error
+            raise await why_unreachable(self._stage.name, self._settings.kafka_access, error) from error
 
     async def ping(self) -> None:
         """Raises while the group has not been joined, or while Redis keeps a partition from settling."""
@@ -107,6 +115,7 @@ class StageFeed(Service, Generic[V, S]):
                 if worker.position() >= 0:
                     self._consumer.seek(tp, worker.position())
                 self._workers[tp.partition] = worker
+                worker.read_up(0)  # nothing is known of the log's end yet
                 worker.start(self.crash)
         except Exception as error:  # aiokafka would swallow it and go on without the partition
             await self.crash(error)
@@ -124,6 +133,7 @@ class StageFeed(Service, Generic[V, S]):
 
     async def _revoked(self, partitions: Sequence[TopicPartition]) -> None:
         workers = [self._workers.pop(tp.partition) for tp in partitions if tp.partition in self._workers]
+        self._committed.clear()
         try:
             await asyncio.gather(*(worker.stop(_REVOKE_LIMIT_S) for worker in workers))
             await self._commit({TopicPartition(self._topic, w.partition): w.applied_offset for w in workers})
@@ -141,13 +151,46 @@ class StageFeed(Service, Generic[V, S]):
                 continue
             if self._consumer.paused():
                 self._consumer.resume(*self._consumer.paused())
-            batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_MAX)
+            wall = self._context.wall
+            began = 0 if wall is None else wall.now()
+            batches = await self._fetch()
             for tp, records in batches.items():
                 worker = self._workers.get(tp.partition)
                 if worker is not None:
                     await worker.put(records)
-            if 0 < sum(map(len, batches.values())) < _QUIET_RECORDS:
-                await asyncio.sleep(_PACE_S)
+            if wall is not None:
+                self._tell_read_up(began, batches)
+            found = sum(map(len, batches.values()))
+            pause_s = next((pause for below, pause in _PACES if 0 < found < below), 0.0)
+            if pause_s:
+                await asyncio.sleep(pause_s)
+
+    def _tell_read_up(self, began: int, fetched: Mapping[TopicPartition, object]) -> None:
+        """Tells workers whose log held nothing more at `began`, as the poll that began then has shown."""
+        for partition, worker in self._workers.items():
+            tp = TopicPartition(self._topic, partition)
+            if tp in fetched or partition in self._full:
+                continue
+            end = self._consumer.highwater(tp)
+            if end is not None and worker.handed_offset + 1 >= end:
+                worker.read_up(began)
+
+    async def _fetch(self) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """Polls the partitions that have room: one that is slow holds up no other, its records stay in Kafka."""
+        for partition, worker in self._workers.items():
+            if worker.inbox.is_full and partition not in self._full:
+                self._full.add(partition)
+                self._metrics.limit_reached.labels("inbox").inc()
+        self._full = {p for p in self._full if p in self._workers and not self._workers[p].inbox.has_room}
+        wanted = [tp for tp in self._consumer.assignment() if tp.partition not in self._full] if self._full else []
+        if self._full and not wanted:
+            await asyncio.sleep(_FULL_POLL_MS / 1000)
+            return {}
+        timeout_ms = _FULL_POLL_MS if self._full else _POLL_MS
+        found: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
+            *wanted, timeout_ms=timeout_ms, max_records=_RECORDS_MAX
+        )
+        return found
 
     @Service.task
     async def _commit_regularly(self) -> None:
@@ -156,21 +199,28 @@ class StageFeed(Service, Generic[V, S]):
             await self.sleep(_COMMIT_EVERY_S)
             workers = dict(self._workers)
             await self._commit({TopicPartition(self._topic, p): w.applied_offset for p, w in workers.items()})
+            await asyncio.gather(*(worker.verify() for worker in workers.values()))
             self._watch()
 
     async def _commit(self, applied: dict[TopicPartition, int]) -> None:
         owned = self._consumer.assignment()
         offsets = {tp: offset + 1 for tp, offset in applied.items() if offset >= 0 and tp in owned}
+        offsets = {tp: offset for tp, offset in offsets.items() if self._committed.get(tp) != offset}
         if not offsets:
             return
         try:
             await self._consumer.commit(offsets)
+            self._committed |= offsets
         except (KafkaError, IllegalStateError) as error:
             self._log.info("commit_refused", error=str(error))
 
     def _watch(self) -> None:
         """Sets lag gauges; ends a process that has records to read but makes no progress."""
-        self._metrics.states.set(sum(worker.states_cached for worker in self._workers.values()))
+        workers = self._workers.values()
+        self._metrics.states.set(sum(worker.states_cached for worker in workers))
+        self._metrics.states_bytes.set(sum(worker.states_bytes for worker in workers))
+        self._metrics.queued_rows.set(sum(worker.inbox.rows for worker in workers))
+        self._metrics.queued_bytes.set(sum(worker.inbox.bytes for worker in workers))
         for partition, worker in self._workers.items():
             end = self._consumer.highwater(TopicPartition(self._topic, partition))
             lag = max(0, (end or 0) - worker.applied_offset - 1)

@@ -1,5 +1,6 @@
 """The HTTP side of a process: FastAPI with health, metrics and one table from errors to status codes."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from typing import Any
@@ -68,7 +69,7 @@ def _add_observability(api: FastAPI, health: Health, registry: CollectorRegistry
     @api.get("/metrics", tags=["health"])
     async def metrics() -> Response:
         """Prometheus metrics; each scrape asks the dependencies, so that readiness has a history."""
-        told.note(*await health.check())
+        told.note(*await health.check(), len(asyncio.all_tasks()))
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -16,11 +16,13 @@ class HealthMetrics:
         self._dependency = Gauge(
             "freshet_dependency_ready", "1 when the dependency answers.", ["dependency"], registry=registry
         )
+        self._tasks = Gauge("freshet_asyncio_tasks", "Tasks alive in the event loop.", registry=registry)
         ProcessCollector(registry=registry)
 
-    def note(self, ready: bool, checks: Mapping[str, str]) -> None:
-        """Takes over the outcome of one round of checks."""
+    def note(self, ready: bool, checks: Mapping[str, str], tasks: int) -> None:
+        """Takes over the outcome of one round of checks, and how many tasks the event loop has."""
         self._ready.set(ready)
+        self._tasks.set(tasks)
         for name, word in checks.items():
             self._dependency.labels(name).set(word == "ok")
 
@@ -50,6 +52,17 @@ class StageMetrics:
         )
         self.applied_offset = Gauge(f"{name}_applied_offset", "Last applied offset.", ["partition"], registry=registry)
         self.states = Gauge(f"{name}_states_cached", "Decoded states held in memory.", registry=registry)
+        self.states_bytes = Gauge(f"{name}_states_cached_bytes", "Their size, encoded.", registry=registry)
+        self.queued_rows = Gauge(f"{name}_queued_rows", "Records that wait for their step.", registry=registry)
+        self.queued_bytes = Gauge(f"{name}_queued_bytes", "Bytes of records that wait.", registry=registry)
+        self.limit_reached = Counter(
+            f"{name}_limit_reached_total",
+            "Times a bound held work back: inbox, unsettled, states, deadlines.",
+            ["limit"],
+            registry=registry,
+        )
+        for limit in ("inbox", "unsettled", "states", "deadlines"):
+            self.limit_reached.labels(limit)
         self.state_bytes = Counter(f"{name}_state_bytes_total", "Encoded state written.", registry=registry)
         self.partitions = Gauge(f"{name}_partitions", "Partitions this process owns.", registry=registry)
 

@@ -15,17 +15,24 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from shared.adapters.kafka import ConsumerRecord, Message
+from shared.kernel.clock import Micros
 from shared.kernel.errors import ExitCode, Fatal
+from shared.runtime.alarm import Alarm
 from shared.runtime.context import Context
+from shared.runtime.contiguity import continued
 from shared.runtime.dlq import dead_letter
 from shared.runtime.fence import NO_OFFSET, Commit, Fence
+from shared.runtime.inbox import Inbox
+from shared.runtime.interlude import admitted, pace, take_turn
 from shared.runtime.settler import Settler, Unsettled
-from shared.runtime.stage import Batch, Due, Effects, Record
+from shared.runtime.stage import Batch, Due, Effects, Interlude, Record
 from shared.runtime.state import Held, StateCache, frame, unframe
 from shared.runtime.stepper import StepFailedError, Stepper, decode
 
 V = TypeVar("V")
 S = TypeVar("S")
+
+_CANCEL_AGAIN_S = 0.1
 
 
 class PartitionWorker(Generic[V, S]):
@@ -34,19 +41,16 @@ class PartitionWorker(Generic[V, S]):
     def __init__(self, context: Context[V, S], partition: int, fence: Fence | None) -> None:
         self._context = context
         self._stage = context.stage
+        self._interlude = context.stage.interlude
         self.partition = partition
         self._fence = fence
         self._stepper: Stepper[V, S] = Stepper(context.stage)
-        self._cache: StateCache[S] = StateCache(context.limits.states_cached_max)
-        self._inbox: asyncio.Queue[Sequence[ConsumerRecord]] = asyncio.Queue()
-        self._rows_queued = 0
-        self._taken = asyncio.Event()
-        self._stopped = False
+        self._cache: StateCache[S] = StateCache(context.limits.states_cached_max, context.limits.states_bytes_max)
+        self._alarm = Alarm(context.wall, context.limits.deadline_grace_us)
+        self.inbox = Inbox(context.limits.rows_queued_max, context.limits.bytes_queued_max)
         self._settler: Settler[V, S] = Settler(context, partition, fence, self._cache)
         self._tasks: list[asyncio.Task[None]] = []
-        self._read_offset = NO_OFFSET
-        self._log_time = 0
-        self._next_due: int | None = 0  # unknown yet: the first look into Redis tells
+        self._read_offset = self.handed_offset = NO_OFFSET
 
     @property
     def applied_offset(self) -> int:
@@ -77,12 +81,12 @@ class PartitionWorker(Generic[V, S]):
         if found.offset + 1 < log_start:
             raise Fatal(
                 f"{self._stage.name} has applied partition {self.partition} up to offset {found.offset}, but the log "
-                f"now starts at {log_start}: records between were deleted. Restore a newer snapshot of Redis, or "
-                f"raise the topic's retention and replay",
+                f"now starts at {log_start}: records between were deleted. Restore a newer copy with "
+                f"`freshet state restore`, or raise the topic's retention before the next loss",
                 ExitCode.LOG_TRUNCATED,
             )
-        self._settler.applied_offset = self._read_offset = found.offset
-        self._log_time = found.clock
+        self._settler.applied_offset = self._read_offset = self.handed_offset = found.offset
+        self._alarm.log_time = found.clock
 
     def start(self, crash: Callable[[BaseException], Awaitable[None]]) -> None:
         """Starts both coroutines; whatever one raises is handed to `crash`."""
@@ -91,83 +95,78 @@ class PartitionWorker(Generic[V, S]):
 
     async def put(self, records: Sequence[ConsumerRecord]) -> None:
         """Accepts records; waits while too many wait already (back-pressure)."""
-        while self._rows_queued >= self._context.limits.rows_queued_max and not self._stopped:
-            self._taken.clear()
-            await self._taken.wait()
-        self._rows_queued += len(records)
-        self._inbox.put_nowait(records)
+        await self.inbox.put(records)
+        if records:
+            self.handed_offset = records[-1].offset
+
+    def read_up(self, at: int) -> None:
+        """Tells that at `at` (µs, wall clock) the log held nothing that had not been handed over.
+
+        Deadlines on the wall clock wait for this. Once it has been called, with 0 for a start, it must go on.
+        """
+        if self.inbox.rows == 0:
+            self._alarm.read_up_at = at
+
+    async def verify(self) -> None:
+        """To be called now and then. Raises Fatal when a quiet partition's state in Redis is not the one left there."""
+        await self._settler.verify()
 
     async def stop(self, limit_s: float) -> None:
         """Finishes what has been stepped, within `limit_s`; abandons the rest, which will be read again."""
-        self._stopped = True
-        self._taken.set()  # whoever waits to hand over records is let go: they will be read again
+        self.inbox.close()
         stepping, *settling = self._tasks
-        stepping.cancel()
-        await asyncio.wait({stepping})
+        while not stepping.done() and stepping.cancel():  # a client library may swallow it: a hand-over must not hang
+            await asyncio.wait({stepping}, timeout=_CANCEL_AGAIN_S)
         drained = asyncio.create_task(self._settler.drained())
         await asyncio.wait({drained, *settling}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
         for task in (drained, *settling):
             task.cancel()
         await asyncio.wait({drained, *settling})
         self._context.metrics.forget_partition(self.partition)
+        if self._interlude is not None:
+            self._interlude.released(self.partition)
 
     async def _step_forever(self) -> None:
+        await admitted(self._stage, self.partition, self._read_offset)
         while True:
             records = await self._next_records()
             if records:
                 await self._process(records, ())
-            if self._deadline_has_come():
-                await self._fire_deadlines()
+            if self._fence is not None and self._alarm.has_come:
+                await self._fire_deadlines(self._fence)
+            if self._interlude is not None and self._interlude.is_busy(self.partition):
+                await self._take_turn(self._interlude)
+
+    async def _take_turn(self, interlude: Interlude) -> None:
+        turn = interlude.next_turn(self.partition, self._read_offset, Micros(max(0, self._alarm.time_reached())))
+        nothing: Batch[V, S] = Batch(self.partition, (), (), {})
+        if turn is not None:
+            await take_turn(
+                turn,
+                lambda due: self._process((), due),
+                lambda effects: self._hand_over((), effects, [], nothing),
+                self._settler.drained,
+            )
 
     async def _next_records(self) -> Sequence[ConsumerRecord]:
-        """Waits for records and takes all that wait, up to the limit; returns nothing when a deadline comes first.
+        """Waits for records and takes all that wait, up to the limits; returns nothing when a deadline comes first."""
+        limits = self._context.limits
+        wait_s = None if self._fence is None else self._alarm.seconds_left()
+        if self._interlude is not None:
+            pace_s = pace(self._interlude, self.partition)
+            wait_s = pace_s if wait_s is None else min(wait_s, pace_s)
+        return await self.inbox.take(limits.batch_rows_max, limits.batch_bytes_max, wait_s)
 
-        Batches so follow the load: small when quiet, for latency; large when behind, because the price of a batch
-        (acknowledgement, script) does not depend on its size.
-        """
-        wait_s = self._seconds_to_deadline()
-        try:
-            async with asyncio.timeout(wait_s):
-                first = await self._inbox.get()
-        except TimeoutError:
-            return ()
-        records = list(first)
-        while not self._inbox.empty() and len(records) < self._context.limits.batch_rows_max:
-            records += self._inbox.get_nowait()
-        self._rows_queued -= len(records)
-        self._taken.set()
-        return records
-
-    def _seconds_to_deadline(self) -> float | None:
-        """None when only records can bring a deadline nearer: none is set, or the log moves time on (stream clock)."""
-        if self._fence is None or self._next_due is None:
-            return None
-        if self._deadline_has_come():
-            return 0.0
-        wall = self._context.wall
-        if wall is None:
-            return None
-        return max(0.001, (self._next_due + self._context.limits.deadline_grace_us - wall.now()) / 1e6)
-
-    def _time_reached(self) -> int:
-        """The instant (µs) up to which deadlines may fire now.
-
-        On the stream clock only what lies strictly before the newest log time: records of that instant may follow.
-        """
-        wall = self._context.wall
-        return self._log_time - 1 if wall is None else wall.now() - self._context.limits.deadline_grace_us
-
-    def _deadline_has_come(self) -> bool:
-        return self._fence is not None and self._next_due is not None and self._next_due <= self._time_reached()
-
-    async def _fire_deadlines(self) -> None:
+    async def _fire_deadlines(self, fence: Fence) -> None:
         """Fires one bounded slice, so that live records wait for no more than that."""
-        assert self._fence is not None
         await self._settler.drained()  # Redis then holds every deadline decided so far
-        due, self._next_due = await self._fence.due(self._time_reached(), self._context.limits.deadlines_slice_max)
+        slice_max = self._context.limits.deadlines_slice_max
+        due, self._alarm.next_due = await fence.due(self._alarm.time_reached(), slice_max)
         if due:
             self._context.metrics.deadlines.inc(len(due))
             await self._process((), due)
+        if len(due) == slice_max:
+            self._context.metrics.limit_reached.labels("deadlines").inc()
 
     async def _process(self, raw: Sequence[ConsumerRecord], due: Sequence[Due]) -> None:
         raw = self._continue_log(raw)
@@ -194,13 +193,7 @@ class PartitionWorker(Generic[V, S]):
             if raw:
                 self._read_offset = raw[-1].offset
             return raw
-        fresh = [record for record in raw if record.offset > self._read_offset]
-        if fresh and fresh[0].offset != self._read_offset + 1:
-            raise Fatal(
-                f"{self._stage.name} partition {self.partition}: expected offset {self._read_offset + 1}, "
-                f"got {fresh[0].offset}; starting again from the fence",
-                ExitCode.GAP,
-            )
+        fresh = continued(raw, self._read_offset, f"{self._stage.name} partition {self.partition}")
         if fresh:
             self._read_offset = fresh[-1].offset
         return fresh
@@ -210,20 +203,24 @@ class PartitionWorker(Generic[V, S]):
         if self._fence is None or self._stage.state is None:
             return Batch(self.partition, records, due, {})
         keys = [record.key for record in records] + [item.key for item in due]
-        missing = self._cache.missing(keys)
-        if missing:
+        # Again and again: while a load is under way a settled batch may trim what was there.
+        while missing := self._cache.missing(keys):
             for key, raw in zip(missing, await self._fence.load(missing), strict=True):
                 self._cache.put(key, self._thaw(raw))
-        fresh = [record for record in records if record.offset > self._cache.get(record.key).offset]
-        held = {key: self._cache.get(key).state for key in dict.fromkeys(keys)}
-        return Batch(self.partition, fresh, due, {key: state for key, state in held.items() if state is not None})
+        held = {key: self._cache.get(key) for key in dict.fromkeys(keys)}
+        fresh = [record for record in records if record.offset > held[record.key].offset]
+        if len(fresh) < len(records):
+            contained = [record for record in records if record.offset <= held[record.key].offset]
+            self._alarm.log_time = max(self._alarm.log_time, self._stepper.log_time(self.partition, contained))
+        states = {key: found.state for key, found in held.items() if found.state is not None}
+        return Batch(self.partition, fresh, due, states)
 
     def _thaw(self, raw: bytes | None) -> Held[S]:
         assert self._stage.state is not None
         if raw is None:
             return Held(None, NO_OFFSET)
         offset, encoded = unframe(raw)
-        return Held(self._stage.state.decode(encoded), offset)
+        return Held(self._stage.state.decode(encoded), offset, len(raw))
 
     async def _step(self, batch: Batch[V, S]) -> Effects[S]:
         try:
@@ -251,7 +248,7 @@ class PartitionWorker(Generic[V, S]):
                 dead_letter(cause, rejection.error, self._stage.name, self._context.dlq_topic, self._context.group)
             )
         messages = self._context.messages(effects.outputs) + letters
-        self._log_time = max(self._log_time, effects.log_time)
+        self._alarm.log_time = max(self._alarm.log_time, effects.log_time)
         expected, offset = self._handed_offset(raw)
         commit = self._commit(effects, expected, offset) if self._fence is not None else None
         keys = tuple(effects.states) if commit is not None else ()
@@ -271,23 +268,27 @@ class PartitionWorker(Generic[V, S]):
     def _commit(self, effects: Effects[S], expected: int, offset: int) -> Commit:
         assert self._stage.state is not None
         states: list[tuple[str, bytes]] = []
+        encode, written = self._stage.state.encode, 0
         for key, state in effects.states.items():
-            encoded = frame(offset, self._stage.state.encode(state))
-            self._context.metrics.state_bytes.inc(len(encoded))
+            held = self._cache.peek(key)
+            # A state may lie beyond the fence (torn write, restored copy): what it contains must not be taken from it.
+            held.state, held.offset = state, max(offset, held.offset)
+            encoded = frame(held.offset, encode(state))
+            self._cache.weigh(held, len(encoded))
+            written += len(encoded)
             states.append((key, encoded))
-            if self._cache.missing((key,)):
-                self._cache.put(key, Held(state, offset))
-            else:
-                held = self._cache.get(key)
-                held.state, held.offset = state, offset
-        for at in effects.deadlines.values():
-            if at is not None and (self._next_due is None or at < self._next_due):
-                self._next_due = at
-        return Commit(expected, offset, self._log_time, states, effects.deadlines, effects.views)
+        self._context.metrics.state_bytes.inc(written)
+        self._alarm.set(effects.deadlines.values())
+        deadlines = self._cache.changed_deadlines(effects.deadlines)
+        return Commit(expected, offset, self._alarm.log_time, states, deadlines, effects.views)
 
     @property
     def states_cached(self) -> int:
         return len(self._cache)
+
+    @property
+    def states_bytes(self) -> int:
+        return self._cache.bytes
 
 
 async def _guard(work: Callable[[], Awaitable[None]], crash: Callable[[BaseException], Awaitable[None]]) -> None:

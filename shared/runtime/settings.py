@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.adapters.kafka_access import KafkaAccess, SaslMechanism, SecurityProtocol
 from shared.kernel.errors import ExitCode, Fatal
 
 _PASSWORD_IN_URL = re.compile(r"(?<=://)([^:/@\s]*):[^@\s]+@")
@@ -66,6 +67,37 @@ class KafkaSettings(BaseSettings):
         le=300_000,
         description="After this silence the group takes a worker's partitions away.",
     )
+    kafka_group_instance_id: str = Field(
+        default="",
+        max_length=200,
+        description="Name of this process in its groups, unique among them: restarted within the session it gets its "
+        "partitions back at once. Empty: partitions move with every start and stop.",
+    )
+    kafka_security_protocol: SecurityProtocol = Field(
+        default="PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."
+    )
+    kafka_sasl_mechanism: SaslMechanism = Field(
+        default="PLAIN", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; read with SASL only."
+    )
+    kafka_sasl_username: str = Field(default="", description="User name for SASL.")
+    kafka_sasl_password: SecretStr = Field(default=SecretStr(""), description="Password for SASL.")
+    kafka_ssl_cafile: str = Field(default="", description="PEM file of trusted roots; empty: the system's.")
+    kafka_ssl_certfile: str = Field(default="", description="PEM file of this client's certificate, if one is asked.")
+    kafka_ssl_keyfile: str = Field(default="", description="PEM file of that certificate's key.")
+
+    @property
+    def kafka_access(self) -> KafkaAccess:
+        """What every Kafka client of the process is built from."""
+        return KafkaAccess(
+            self.kafka_bootstrap_servers,
+            self.kafka_security_protocol,
+            self.kafka_sasl_mechanism,
+            self.kafka_sasl_username,
+            self.kafka_sasl_password.get_secret_value(),
+            self.kafka_ssl_cafile,
+            self.kafka_ssl_certfile,
+            self.kafka_ssl_keyfile,
+        )
 
 
 class RedisSettings(BaseSettings):

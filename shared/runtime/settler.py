@@ -39,16 +39,32 @@ class Settler(Generic[V, S]):
         self._fence = fence
         self._cache = cache
         self._queue: asyncio.Queue[Unsettled] = asyncio.Queue(context.limits.batches_unsettled_max)
+        self._handed = self._settled = 0
         self.applied_offset = NO_OFFSET
         self.progressed_at = time.monotonic()
 
     async def put(self, batch: Unsettled) -> None:
         """Queues a batch; waits while as many as allowed are unsettled (back-pressure)."""
+        self._handed += 1
+        if self._queue.full():
+            self._metrics.limit_reached.labels("unsettled").inc()
         await self._queue.put(batch)
 
     async def drained(self) -> None:
         """Returns once everything queued so far has settled: Redis then knows all that has been decided."""
         await self._queue.join()
+
+    async def verify(self) -> None:
+        """Raises Fatal when Redis came back older (or another worker took over) while there was nothing to settle.
+
+        Batches under way notice by themselves; without this a quiet partition would stay behind until its next record.
+        """
+        handed = self._handed
+        if self._fence is None or handed > self._settled:
+            return
+        error = await self._fence.strayed()
+        if error is not None and handed == self._handed:
+            raise error
 
     async def run(self) -> None:
         """Settles for ever. Raises Fatal when the fence refuses, and what the producer raises."""
@@ -59,10 +75,12 @@ class Settler(Generic[V, S]):
             if batch.commit is not None and self._fence is not None:
                 await self._fence.apply(batch.commit)
             self._cache.unpin(batch.keys)
-            self._cache.trim()
+            if dropped := self._cache.trim():
+                self._metrics.limit_reached.labels("states").inc(dropped)
             self.applied_offset = batch.offset
             self.progressed_at = time.monotonic()
             self._observe(batch)
+            self._settled += 1
             self._queue.task_done()
 
     def _observe(self, batch: Unsettled) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Seque
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
+import msgspec
+
 from shared.contracts.headers import Headers
 from shared.contracts.topics import Topic
 from shared.kernel.clock import Micros
@@ -18,9 +20,11 @@ V = TypeVar("V")
 S = TypeVar("S")
 
 
-@dataclass(frozen=True, slots=True)
-class Record(Generic[V]):
-    """One decoded record. `timestamp_ms` is Kafka's; the log time of a fact is inside `value`."""
+class Record(msgspec.Struct, Generic[V], frozen=True, gc=False):
+    """One decoded record. `timestamp_ms` is Kafka's; the log time of a fact is inside `value`.
+
+    `raw` is what `value` was decoded from, for steps that pass it on as it is. Made once per event, hence a Struct.
+    """
 
     key: str
     value: V
@@ -28,13 +32,13 @@ class Record(Generic[V]):
     offset: int
     timestamp_ms: int
     headers: Headers = ()
+    raw: bytes = b""
 
     def header(self, name: str) -> bytes | None:
         return next((value for key, value in self.headers if key == name), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(msgspec.Struct, frozen=True, gc=False):
     """A deadline that has come: re-evaluate `key` at `at`, the deadline itself."""
 
     key: str
@@ -51,9 +55,11 @@ class Batch(Generic[V, S]):
     states: MutableMapping[str, S]
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
-    """A record to produce. Keyed outputs go to their key's partition unless `partition` is given.
+class Output(msgspec.Struct, frozen=True, gc=False):
+    """A record to produce. Keyed outputs go to their key's partition unless `partition` is given: a step whose output
+    has the key of its cause gives the batch's, because hashing a key costs microseconds.
+
+    `value` is a Struct, or bytes that are encoded already.
 
     `timestamp_ms`: pass the cause's, so that the time of acceptance travels along; None means now.
     """
@@ -66,8 +72,7 @@ class Output:
     timestamp_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ViewWrite:
+class ViewWrite(msgspec.Struct, frozen=True, gc=False):
     """An absolute write to a key made for readers: `set` a string, `add` to or `remove` from a set."""
 
     action: Literal["set", "delete", "add", "remove"]
@@ -96,6 +101,42 @@ class Effects(Generic[S]):
     log_time: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What an interlude wants done between two micro-batches: keys stepped as if they were due, or views written.
+
+    `barrier`: everything is made durable, and then `done` called, before the partition steps on.
+    """
+
+    due: Sequence[Due] = ()
+    views: Sequence[ViewWrite] = ()
+    barrier: bool = False
+    done: Callable[[], None] = lambda: None
+
+
+class Interlude(Protocol):
+    """Work that a stage does on the states of a partition between its records, for example bringing every profile
+    over to new definitions. It lives as long as the process; partitions come and go."""
+
+    async def claimed(self, partition: int, position: int) -> None:
+        """A partition has been claimed; `position` is the last applied offset (-1: none). Nothing is stepped until
+        this returns. May raise Retryable: it is called again."""
+        ...
+
+    def released(self, partition: int) -> None:
+        """The partition belongs to somebody else now."""
+        ...
+
+    def is_busy(self, partition: int) -> bool:
+        """Tells whether turns are wanted soon, also while no records come. Asked with every micro-batch: be quick."""
+        ...
+
+    def next_turn(self, partition: int, position: int, now: Micros) -> Turn | None:
+        """Called between micro-batches while busy. Everything up to offset `position` has been stepped; `now` is the
+        instant that time has reached in the partition (µs)."""
+        ...
+
+
 class StateCodec(Protocol[S]):
     """Turns one key's state into bytes and back; the format is versioned inside."""
 
@@ -114,7 +155,8 @@ class Stage(Generic[V, S]):
 
     `state` None makes the stage stateless: its position is Kafka's committed offset, and outputs may repeat after
     a crash (with the same ids). `prepare` may load what the step needs to know (control data, never per record).
-    `gate` holds consumption until it returns True (definitions read, champion known).
+    `gate` holds consumption until it returns True (definitions read, champion known). `interlude` takes turns with the
+    records; stateful stages only.
     """
 
     name: str
@@ -124,6 +166,7 @@ class Stage(Generic[V, S]):
     state: StateCodec[S] | None = None
     prepare: Prepare[V] | None = None
     gate: Callable[[], bool] = lambda: True
+    interlude: Interlude | None = None
 
 
 def single_records(batch: Batch[V, S]) -> Iterator[Batch[V, S]]:

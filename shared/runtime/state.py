@@ -1,9 +1,9 @@
 """States of one partition: framed with the offset up to which they are true, held decoded in a bounded cache."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 S = TypeVar("S")
 
@@ -20,13 +20,19 @@ def unframe(raw: bytes) -> tuple[int, bytes]:
     return int.from_bytes(raw[:_OFFSET_BYTES], "big", signed=True), raw[_OFFSET_BYTES:]
 
 
+_UNKNOWN = -1
+
+
 @dataclass(slots=True)
 class Held(Generic[S]):
-    """A decoded state. `state` None: the key is known to have none. `pins` counts batches not yet settled."""
+    """A decoded state. `state` None: the key is known to have none. `size`: bytes of its frame, which stand for the
+    memory it takes. `pins` counts batches not yet settled. `deadline`: what Redis holds or will once those have."""
 
     state: S | None
     offset: int
+    size: int = 0
     pins: int = 0
+    deadline: int | None = _UNKNOWN
 
 
 @dataclass(slots=True)
@@ -34,6 +40,8 @@ class StateCache(Generic[S]):
     """Decoded states, least recently used first. States of unsettled batches are pinned: Redis lacks them still."""
 
     capacity: int
+    bytes_max: int = 1 << 62
+    bytes: int = 0
     _held: OrderedDict[str, Held[S]] = field(default_factory=OrderedDict)
 
     def __len__(self) -> int:
@@ -45,10 +53,34 @@ class StateCache(Generic[S]):
 
     def put(self, key: str, held: Held[S]) -> None:
         self._held[key] = held
+        self.bytes += held.size
+
+    def weigh(self, held: Held[S], size: int) -> None:
+        """Notes a state's new size."""
+        self.bytes += size - held.size
+        held.size = size
+
+    def changed_deadlines(self, deadlines: Mapping[str, Any]) -> dict[str, int | None]:
+        """Returns those that differ from what Redis holds; most events leave their profile's deadline where it was."""
+        changed: dict[str, int | None] = {}
+        for key, at in deadlines.items():
+            held = self._held.get(key)
+            if held is None:
+                changed[key] = at
+            elif held.deadline != at:
+                held.deadline = changed[key] = at
+        return changed
 
     def get(self, key: str) -> Held[S]:
         self._held.move_to_end(key)
         return self._held[key]
+
+    def peek(self, key: str) -> Held[S]:
+        """Returns what is held of a key, beginning to hold it if nothing is."""
+        held = self._held.get(key)
+        if held is None:
+            held = self._held[key] = Held(None, -1)
+        return held
 
     def pin(self, keys: Iterable[str]) -> None:
         for key in keys:
@@ -61,13 +93,20 @@ class StateCache(Generic[S]):
     def forget(self, keys: Iterable[str]) -> None:
         """Drops states that a failed step may have half-changed. Only legal while nothing is unsettled."""
         for key in keys:
-            self._held.pop(key, None)
+            held = self._held.pop(key, None)
+            if held is not None:
+                self.bytes -= held.size
 
-    def trim(self) -> None:
-        """Drops the least recently used states beyond the capacity; pinned ones stay."""
-        excess = len(self._held) - self.capacity
-        if excess <= 0:
-            return
-        idle = (key for key, held in self._held.items() if held.pins == 0)
-        for key in [key for key, _ in zip(idle, range(excess), strict=False)]:
-            del self._held[key]
+    def trim(self) -> int:
+        """Drops the least recently used states beyond the bounds; pinned ones stay. Returns how many went."""
+        if len(self._held) <= self.capacity and self.bytes <= self.bytes_max:
+            return 0
+        rows, size, idle = len(self._held), self.bytes, list[str]()
+        for key, held in self._held.items():
+            if rows <= self.capacity and size <= self.bytes_max:
+                break
+            if held.pins == 0:
+                idle.append(key)
+                rows, size = rows - 1, size - held.size
+        self.forget(idle)
+        return len(idle)

@@ -19,22 +19,23 @@ class StepFailedError(Exception):
 
 def decode(stage: Stage[V, S], raw: Sequence[ConsumerRecord]) -> tuple[list[Record[V]], list[tuple[int, Rejected]]]:
     """Decodes records; returns the readable ones and (index into `raw`, error) for the others."""
-    codec = stage.source.codec
+    read = stage.source.codec.decode
     records: list[Record[V]] = []
     errors: list[tuple[int, Rejected]] = []
     for index, item in enumerate(raw):
         try:
-            if item.value is None:
+            raw_value = item.value
+            if raw_value is None:
                 raise Rejected("the record has no value", Reason.ENVELOPE)
             key = "" if item.key is None else item.key.decode()
-            value = codec.decode(item.value)
+            value = read(raw_value)
         except UnicodeDecodeError:
             errors.append((index, Rejected("the record's key is not UTF-8", Reason.ENVELOPE)))
         except Rejected as error:
             errors.append((index, error))
         else:
-            headers: Headers = tuple(item.headers)
-            records.append(Record(key, value, item.partition, item.offset, item.timestamp, headers))
+            headers: Headers = item.headers
+            records.append(Record(key, value, item.partition, item.offset, item.timestamp, headers, raw_value))
     return records, errors
 
 
@@ -56,6 +57,19 @@ class Stepper(Generic[V, S]):
         except Exception as error:
             raise StepFailedError from error
 
+    def log_time(self, partition: int, contained: Sequence[Record[V]]) -> int:
+        """Returns the log time of records whose effects are in their states already, as after a torn write.
+
+        The fence's clock has not seen them; they are stepped on nothing, and only the time is taken from that.
+        """
+        newest = 0
+        for record in contained:
+            try:
+                newest = max(newest, self._stage.step(Batch(partition, (record,), (), {})).log_time)
+            except Exception as error:
+                self._log.info("record_gives_no_time", offset=record.offset, error=repr(error))
+        return newest
+
     def step_singly(self, batch: Batch[V, S], encode_state: Any, decode_state: Any) -> Effects[S]:
         """Runs the step one record at a time; a record that raises becomes a rejection and leaves no trace.
 
@@ -69,20 +83,19 @@ class Stepper(Generic[V, S]):
             try:
                 effects = self._stage.step(single)
             except Exception as error:
-                self._restore(batch, keys, saved, decode_state)
+                if isinstance(error, FreshetError) and not isinstance(error, Rejected):
+                    raise
+                for key in keys:
+                    if key in saved:
+                        # Into the effects too: what earlier records of the batch decided is the same spoilt object.
+                        total.states[key] = batch.states[key] = decode_state(saved[key])
+                    else:
+                        batch.states.pop(key, None)
                 self._blame(single, error, total)
             else:
                 merge_effects(total, effects)
                 batch.states.update(effects.states)
         return total
-
-    @staticmethod
-    def _restore(batch: Batch[V, S], keys: Sequence[str], saved: dict[str, bytes], decode_state: Any) -> None:
-        for key in keys:
-            if key in saved:
-                batch.states[key] = decode_state(saved[key])
-            else:
-                batch.states.pop(key, None)
 
     def _blame(self, single: Batch[V, S], error: Exception, total: Effects[S]) -> None:
         rejected = error if isinstance(error, Rejected) else None

@@ -12,7 +12,7 @@ _DEFINITIONS = "/ups/segment/definitions"
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stored definition. `ready`: the answering process decides by this version."""
+    """A stored definition. `ready`: every profile is decided by this version, as if it had always been there."""
 
     id: str
     name: str

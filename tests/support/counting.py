@@ -13,7 +13,7 @@ import msgspec
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from shared.adapters.kafka import Producer
+from shared.adapters.kafka import KafkaAccess, Producer
 from shared.adapters.redis import RedisClient
 from shared.contracts.facts import Fact
 from shared.contracts.topics import EVENTS, PROFILE_UPDATES
@@ -89,6 +89,11 @@ class WorkerSettings:
     redis_namespace: str
     clock: str = "stream"
     kafka_session_timeout_ms: int = 6_000
+    kafka_group_instance_id: str = ""
+
+    @property
+    def kafka_access(self) -> KafkaAccess:
+        return KafkaAccess(self.kafka_bootstrap_servers)
 
 
 def counting_feed(settings: WorkerSettings, producer: Producer, redis: RedisClient) -> StageFeed[Any, Any]:

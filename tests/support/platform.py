@@ -18,7 +18,7 @@ from deploy.local.services import SERVICES
 from deploy.local.settings import LocalSettings
 from deploy.local.supervision import Supervisor
 
-_SESSION_VARIABLE = "FRESHET_TEST_SESSION_PID"
+SESSION_VARIABLE = "FRESHET_TEST_SESSION_PID"
 """Marks every process of a test platform with the test run it belongs to."""
 
 
@@ -68,7 +68,7 @@ class EmbeddedPlatform:
         end_abandoned()
         home = Path(tempfile.mkdtemp(prefix="freshet-test-"))
         embedded = cls(free_settings(home, **fields), services)
-        os.environ[_SESSION_VARIABLE] = str(os.getpid())
+        os.environ[SESSION_VARIABLE] = str(os.getpid())
         atexit.register(embedded.end)
         try:
             platform.start(embedded.settings, services)
@@ -95,6 +95,6 @@ def end_abandoned() -> None:
 
 def _is_abandoned(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.Error, OSError):
-        session = process.environ().get(_SESSION_VARIABLE)
+        session = process.environ().get(SESSION_VARIABLE)
         return session is not None and session.isdecimal() and not psutil.pid_exists(int(session))
     return False

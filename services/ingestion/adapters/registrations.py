@@ -14,7 +14,7 @@ from services.ingestion.domain.registrations import (
     IdentityDescriptor,
     SchemaDefinition,
 )
-from shared.adapters.sql import Database
+from shared.adapters.sql import Database, as_struct
 from shared.kernel.errors import Reason, Rejected, Retryable
 
 metadata = MetaData()
@@ -61,14 +61,14 @@ class SqlRegistrations:
 
     async def schemas(self) -> Sequence[SchemaDefinition]:
         rows = await self._rows(_schemas)
-        stored = (SchemaDefinition(r.id, r.title, r.kind, json.loads(r.document), r.created_at) for r in rows)
+        stored = (as_struct(SchemaDefinition, row, document=json.loads(row.document)) for row in rows)
         return [*builtin_schemas(), *stored]
 
     async def datasets(self) -> Sequence[DatasetDefinition]:
         return [*builtin_datasets(), *map(_dataset, await self._rows(_datasets))]
 
     async def connections(self) -> Sequence[Connection]:
-        return [Connection(r.id, r.name, r.dataset_id, r.created_at) for r in await self._rows(_connections)]
+        return [as_struct(Connection, row) for row in await self._rows(_connections)]
 
     async def add_schema(self, schema: SchemaDefinition) -> None:
         values = {
@@ -104,11 +104,10 @@ class SqlRegistrations:
     async def remove_connection(self, connection_id: str) -> None:
         await self._write(delete(_connections).where(_connections.c.id == connection_id))
 
-    async def _rows(self, table: Table) -> list[Any]:
+    async def _rows(self, table: Table) -> Sequence[Any]:
         query = select(table).where(table.c.tenant == self._tenant).order_by(table.c.created_at, table.c.id)
         try:
-            async with self._database.engine.connect() as connection:
-                return list((await connection.execute(query)).all())
+            return await self._database.rows(query)
         except (SQLAlchemyError, OSError) as error:
             raise _unavailable(error) from error
 
@@ -131,7 +130,7 @@ def _unavailable(error: Exception) -> Retryable:
 def _dataset(row: Any) -> DatasetDefinition:
     described = bool(row.identity_path)
     identity = IdentityDescriptor(row.identity_path, row.identity_namespace) if described else None
-    return DatasetDefinition(row.id, row.name, row.schema_id, identity, row.enabled, row.created_at)
+    return as_struct(DatasetDefinition, row, identity=identity)
 
 
 def _values(dataset: DatasetDefinition) -> dict[str, Any]:

@@ -52,8 +52,7 @@ def fact_type_of(dataset_id: str, kind: SchemaKind) -> FactType:
     return "event" if kind == "event" else "record"
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """A valid entity and whose it is. `id` is empty and `occurred_at` None where a record does not say."""
 
     profile_id: ProfileId

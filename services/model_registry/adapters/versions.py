@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.model_registry.domain import Alias, Version
 from services.model_registry.errors import AliasConflict
-from shared.adapters.sql import Database, Outbox, outbox_table
+from shared.adapters.sql import Database, Outbox, as_struct, outbox_table
 from shared.contracts.models import ModelEvent, ModelManifest
 from shared.contracts.topics import MODEL_EVENTS
 from shared.kernel.errors import Reason, Rejected
@@ -129,15 +129,15 @@ class SqlVersions:
 
     async def models(self) -> Sequence[str]:
         query = select(VERSIONS.c.model).distinct().order_by(VERSIONS.c.model)
-        return [row.model for row in await self._rows(query)]
+        return [row.model for row in await self._database.rows(query)]
 
     async def of_model(self, model: str) -> Sequence[Version]:
         query = select(VERSIONS).where(VERSIONS.c.model == model).order_by(VERSIONS.c.version)
-        return [_version(row) for row in await self._rows(query)]
+        return [_version(row) for row in await self._database.rows(query)]
 
     async def get(self, model: str, version: int) -> Version:
         query = select(VERSIONS).where(VERSIONS.c.model == model, VERSIONS.c.version == version)
-        rows = await self._rows(query)
+        rows = await self._database.rows(query)
         if not rows:
             raise Rejected(
                 f"model {model!r} has no version {version}; GET /models/{model} lists its versions", Reason.NOT_FOUND
@@ -145,15 +145,20 @@ class SqlVersions:
         return _version(rows[0])
 
     async def aliases(self, model: str) -> Sequence[Alias]:
-        return [_alias(row) for row in await self._rows(select(ALIASES).where(ALIASES.c.model == model))]
+        return [
+            as_struct(Alias, row) for row in await self._database.rows(select(ALIASES).where(ALIASES.c.model == model))
+        ]
 
     async def alias(self, model: str, alias: str) -> Alias | None:
-        rows = await self._rows(select(ALIASES).where(ALIASES.c.model == model, ALIASES.c.alias == alias))
-        return _alias(rows[0]) if rows else None
+        rows = await self._database.rows(select(ALIASES).where(ALIASES.c.model == model, ALIASES.c.alias == alias))
+        return as_struct(Alias, rows[0]) if rows else None
 
     async def history(self, model: str, alias: str) -> Sequence[Alias]:
         mine = (HISTORY.c.model == model, HISTORY.c.alias == alias)
-        return [_alias(row) for row in await self._rows(select(HISTORY).where(*mine).order_by(HISTORY.c.revision))]
+        return [
+            as_struct(Alias, row)
+            for row in await self._database.rows(select(HISTORY).where(*mine).order_by(HISTORY.c.revision))
+        ]
 
     async def move_alias(self, model: str, alias: str, version: int, expected_revision: int, now: int) -> Alias:
         target = await self.get(model, version)
@@ -175,10 +180,6 @@ class SqlVersions:
             revision, there = (present.revision, present.version) if present else (0, 0)
             raise AliasConflict(model, alias, expected_revision, revision, there) from None
         return moved
-
-    async def _rows(self, query: Any) -> Sequence[Any]:
-        async with self._database.engine.connect() as connection:
-            return (await connection.execute(query)).all()
 
 
 class _StaleError(Exception):
@@ -204,10 +205,5 @@ def _row(alias: Alias) -> dict[str, Any]:
     }
 
 
-def _alias(row: Any) -> Alias:
-    return Alias(row.model, row.alias, row.version, row.revision, row.moved_at)
-
-
 def _version(row: Any) -> Version:
-    manifest = msgspec.json.decode(row.manifest, type=ModelManifest)
-    return Version(row.model, row.version, row.digest, manifest, row.created_at)
+    return as_struct(Version, row, manifest=msgspec.json.decode(row.manifest, type=ModelManifest))

@@ -16,6 +16,7 @@ from shared.adapters.redis import RedisClient
 from shared.contracts import redis_keys
 from shared.contracts.topics import KEYED_PARTITIONS
 from shared.kernel.errors import Rejected
+from shared.runtime.namespace import ActiveNamespaces
 
 _CURSOR = re.compile(r"([0-9]{1,4})-([0-9]{1,20})-(.*)", re.DOTALL)
 
@@ -38,12 +39,12 @@ class RedisMembers:
 
     def __init__(self, redis: RedisClient, namespace: str) -> None:
         self._redis = redis
-        self._namespace = namespace
+        self._namespaces = ActiveNamespaces(redis.client, namespace, STAGE)
 
     async def count(self, segment_id: str) -> int:
         pipeline = self._redis.client.pipeline(transaction=False)
         for partition in range(KEYED_PARTITIONS):
-            pipeline.scard(self._key(segment_id, partition))
+            pipeline.scard(await self._key(segment_id, partition))
         counts: list[int] = await read(pipeline.execute(), "the segment's size")
         return sum(counts)
 
@@ -57,7 +58,8 @@ class RedisMembers:
     async def _scan(self, segment_id: str, place: _Place, limit: int, found: dict[str, None]) -> _Place | None:
         """Adds the ids of one SSCAN call to `found` until it is full; returns where to go on."""
         # SSCAN's own type has the answer of the synchronous client.
-        call = self._redis.client.sscan(self._key(segment_id, place.partition), place.scan, count=limit)
+        key = await self._key(segment_id, place.partition)
+        call = self._redis.client.sscan(key, place.scan, count=limit)
         following, raw = await read(cast(Awaitable[tuple[int, list[bytes]]], cast(Any, call)), "the segment's members")
         waiting = sorted({member.decode() for member in raw})
         for profile_id in waiting:
@@ -70,8 +72,9 @@ class RedisMembers:
             return _Place(place.partition, following)
         return _Place(place.partition + 1) if place.partition + 1 < KEYED_PARTITIONS else None
 
-    def _key(self, segment_id: str, partition: int) -> str:
-        return redis_keys.view(self._namespace, STAGE, partition, redis_keys.members_name(segment_id))
+    async def _key(self, segment_id: str, partition: int) -> str:
+        namespace = await read(self._namespaces.of(partition), "the segment's members")
+        return redis_keys.view(namespace, STAGE, partition, redis_keys.members_name(segment_id))
 
 
 def _place(cursor: str) -> _Place:

@@ -42,9 +42,14 @@ def is_marked(ring: bytes, mark: bytes) -> bool:
     return at >= 0
 
 
+def is_full(ring: bytes) -> bool:
+    """Tells whether marks have left the ring."""
+    return len(ring) >= MARKS_MAX * _MARK_BYTES
+
+
 def marked(ring: bytes, mark: bytes) -> bytes:
     """Returns the ring with the mark added; the oldest leaves when it is full."""
-    if len(ring) >= MARKS_MAX * _MARK_BYTES:
+    if is_full(ring):
         ring = ring[_MARK_BYTES:]
     return ring + mark
 

@@ -91,7 +91,7 @@ def _merge(work: _Work, key: str, update: ProfileUpdate) -> None:
     state = work.states.get(key)
     if state is None:
         state = work.states[key] = ProfileState()
-    repeated = update.fact is not None and not _merge_fact(work.tally, state, update.fact)
+    repeated = update.fact is not None and not _merge_fact(work.tally, state, update.fact, update.decided_at)
     if update.transitions:
         _move(work, key, state, update)
     for vector in update.vectors:
@@ -102,10 +102,15 @@ def _merge(work: _Work, key: str, update: ProfileUpdate) -> None:
     effects.states[key] = state
 
 
-def _merge_fact(tally: Tally, state: ProfileState, fact: Fact) -> bool:
-    """Merges a fact once; returns False for a repeat."""
+def _merge_fact(tally: Tally, state: ProfileState, fact: Fact, decided_at: int) -> bool:
+    """Merges a fact once; returns False for a repeat.
+
+    A busy profile's whole life comes again after a total loss of Redis, more facts than the ring has marks. What it no
+    longer knows is older than all it knows, and new facts are never decided before older ones.
+    """
     mark = history.mark(fact.id)
-    if history.is_marked(state.facts_seen, mark):
+    forgotten = history.is_full(state.facts_seen) and decided_at < state.last_modified
+    if forgotten or history.is_marked(state.facts_seen, mark):
         tally.duplicates += 1
         return False
     state.facts_seen = history.marked(state.facts_seen, mark)

@@ -6,6 +6,7 @@ from shared.contracts import redis_keys
 from shared.contracts.partitioning import partition_of
 from shared.contracts.topics import KEYED_PARTITIONS
 from shared.kernel.errors import Retryable
+from shared.runtime.namespace import ActiveNamespaces
 from shared.runtime.state import unframe
 
 _STAGE = "segmentation"
@@ -16,13 +17,13 @@ class RedisLiveProfiles:
 
     def __init__(self, redis: RedisClient, namespace: str) -> None:
         self._redis = redis
-        self._namespace = namespace
+        self._namespaces = ActiveNamespaces(redis.client, namespace, _STAGE)
         self._codec = StateCodec()
 
     async def get(self, profile_id: str) -> State | None:
         partition = partition_of(profile_id, KEYED_PARTITIONS)
-        key = redis_keys.state(self._namespace, _STAGE, partition, profile_id)
         try:
+            key = redis_keys.state(await self._namespaces.of(partition), _STAGE, partition, profile_id)
             raw = await self._redis.client.get(key)
         except (RedisError, OSError) as error:
             raise Retryable(f"the profile's state cannot be read from Redis: {error}") from error

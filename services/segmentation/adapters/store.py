@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from shared.adapters.sql import Database, Outbox, outbox_table
+from shared.adapters.sql import Database, Outbox, as_struct, outbox_table
 from shared.contracts.definitions import SegmentDefinition
 from shared.contracts.topics import FEATURE_DEFINITIONS, SEGMENT_DEFINITIONS
 from shared.contracts.vectors import FeatureDefinition, FeatureSetDefinition
@@ -65,11 +65,11 @@ class SqlDefinitionStore:
 
     async def segments(self) -> Sequence[SegmentDefinition]:
         query = select(_segments).where(_segments.c.deleted.is_(False)).order_by(_segments.c.name)
-        return [_segment(row) for row in await self._rows(query)]
+        return [as_struct(SegmentDefinition, row) for row in await self._database.rows(query)]
 
     async def segment(self, segment_id: str) -> SegmentDefinition | None:
-        rows = await self._rows(select(_segments).where(_segments.c.id == segment_id))
-        return _segment(rows[0]) if rows else None
+        rows = await self._database.rows(select(_segments).where(_segments.c.id == segment_id))
+        return as_struct(SegmentDefinition, rows[0]) if rows else None
 
     async def save_segment(self, segment: SegmentDefinition, expected_version: int) -> None:
         values = {name: getattr(segment, name) for name in _segments.columns.keys()}  # noqa: SIM118 - SQL columns
@@ -78,8 +78,8 @@ class SqlDefinitionStore:
             await self._outbox.add(connection, SEGMENT_DEFINITIONS, segment.id, segment)
 
     async def feature_sets(self) -> Sequence[FeatureSetDefinition]:
-        rows = await self._rows(select(_feature_sets).order_by(_feature_sets.c.name))
-        return [FeatureSetDefinition(r.name, r.version, _features.decode(r.features), r.deleted) for r in rows]
+        rows = await self._database.rows(select(_feature_sets).order_by(_feature_sets.c.name))
+        return [as_struct(FeatureSetDefinition, row, features=_features.decode(row.features)) for row in rows]
 
     async def save_feature_set(self, feature_set: FeatureSetDefinition, expected_version: int) -> None:
         values = {
@@ -92,10 +92,6 @@ class SqlDefinitionStore:
             condition = _feature_sets.c.name == feature_set.name
             await self._write(connection, _feature_sets, condition, values, expected_version)
             await self._outbox.add(connection, FEATURE_DEFINITIONS, feature_set.name, feature_set)
-
-    async def _rows(self, query: Any) -> list[Any]:
-        async with self._database.engine.connect() as connection:
-            return list((await connection.execute(query)).all())
 
     @staticmethod
     async def _write(connection: Any, table: Table, condition: Any, values: dict[str, Any], expected: int) -> None:
@@ -113,16 +109,3 @@ class SqlDefinitionStore:
 
 def _changed_meanwhile() -> Rejected:
     return Rejected("somebody else changed these definitions just now; read them again and repeat", Reason.CONFLICT)
-
-
-def _segment(row: Any) -> SegmentDefinition:
-    return SegmentDefinition(
-        id=row.id,
-        name=row.name,
-        expression=row.expression,
-        version=row.version,
-        description=row.description,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        deleted=row.deleted,
-    )

@@ -6,8 +6,11 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from services.segmentation.api.bodies import Body
+from services.segmentation.api.readiness import render_readiness
+from services.segmentation.domain.definitions import set_name
+from services.segmentation.domain.readiness import Readiness
 from services.segmentation.handlers.definitions import DefinitionHandlers
-from services.segmentation.ports import Applied
+from services.segmentation.ports import Ready
 from shared.contracts.vectors import FeatureDefinition, FeatureSetDefinition
 from shared.kernel.errors import Rejected
 
@@ -23,14 +26,15 @@ class FeatureSetBody(Body):
     features: list[FeatureBody]
 
 
-def routes(handlers: DefinitionHandlers, applied: Applied) -> APIRouter:
-    """Returns the routes. `applied` tells what the worker of this process runs already."""
+def routes(handlers: DefinitionHandlers, ready: Ready) -> APIRouter:
+    """Returns the routes. `ready` tells how far definitions have been taken up."""
     router = APIRouter(tags=["features"])
 
     @router.get("/feature-sets")
     async def list_feature_sets() -> dict[str, Any]:
         """Lists feature sets, by name."""
-        return {"featureSets": [render_feature_set(f, applied) for f in await handlers.list_feature_sets()]}
+        found, readiness = await handlers.list_feature_sets(), await ready.readiness()
+        return {"featureSets": [render_feature_set(feature_set, readiness) for feature_set in found]}
 
     @router.post("/feature-sets", status_code=201)
     async def define_feature_set(body: FeatureSetBody) -> dict[str, Any]:
@@ -39,19 +43,18 @@ def routes(handlers: DefinitionHandlers, applied: Applied) -> APIRouter:
         if any("/" in name for name in names):
             raise Rejected("a feature's name has no '/': the slash parts it from its set's name")
         features = [FeatureDefinition(f.name, f.expression, default=f.default) for f in body.features]
-        return render_feature_set(await handlers.define_feature_set(body.name, features), applied)
+        return render_feature_set(await handlers.define_feature_set(body.name, features), await ready.readiness())
 
     @router.get("/feature-sets/{name}")
     async def get_feature_set(name: str) -> dict[str, Any]:
         """Returns one feature set with its hash."""
-        return render_feature_set(await handlers.get_feature_set(name), applied)
+        return render_feature_set(await handlers.get_feature_set(name), await ready.readiness())
 
     return router
 
 
-def render_feature_set(feature_set: FeatureSetDefinition, applied: Applied) -> dict[str, Any]:
-    """The feature set as stored (contract field names), its hash, and whether this process runs this version."""
-    running = applied.feature_set_version(feature_set.name)
+def render_feature_set(feature_set: FeatureSetDefinition, readiness: Readiness) -> dict[str, Any]:
+    """The feature set as stored (contract field names), its hash, and how far this version has been taken up."""
     return {
         "name": feature_set.name,
         "version": feature_set.version,
@@ -60,8 +63,5 @@ def render_feature_set(feature_set: FeatureSetDefinition, applied: Applied) -> d
             {"name": f.name, "expression": f.expression, "dtype": f.dtype, "default": f.default}
             for f in feature_set.features
         ],
-        "readiness": {
-            "state": "ready" if running == feature_set.version else "starting",
-            "runningVersion": running,
-        },
+        "readiness": render_readiness(readiness.of(set_name(feature_set.name), feature_set.version)),
     }

@@ -10,13 +10,12 @@ from fastapi import APIRouter, Query
 from services.segmentation.api.bodies import ConversionBody, ExplainBody
 from services.segmentation.api.definitions import PATH
 from services.segmentation.domain.conversion import to_text, to_tree
-from services.segmentation.handlers.insight import Answer, Explained, InsightHandlers
+from services.segmentation.handlers.insight import Answer, InsightHandlers
 from shared import pql
 from shared.contracts.facts import Fact
 from shared.kernel.clock import format_instant
 from shared.kernel.errors import Rejected
 from shared.kernel.ids import profile_id as derived_id
-from shared.pql.describe import leaf
 
 _ITEMS_MAX = 20
 _EVENTS_MAX = 100
@@ -73,11 +72,28 @@ def _profile(tenant: str, profile_id: str | None, entity_id: str | None, namespa
     return entity_id if namespace is None else derived_id(tenant, namespace, entity_id)
 
 
-def render_explained(explained: Explained) -> dict[str, Any]:
-    """The text for people, and its figures for programs. `steps` are about a tenth of a microsecond each."""
-    leaves = [{"text": leaf(spec), "family": spec.family, "entriesMax": spec.entries} for spec in explained.leaves]
-    cost = {"stepsPerEventMax": explained.cost.steps, "bytesPerProfileMax": explained.cost.bytes}
-    return {"text": explained.text, "cost": cost, "leaves": leaves}
+def render_explained(explained: pql.Explanation) -> dict[str, Any]:
+    """The text for people, and its parts for programs. `steps` are about a tenth of a microsecond each."""
+    leaves = [
+        {
+            "name": leaf.name,
+            "text": leaf.text,
+            "family": leaf.family,
+            "foundBy": leaf.found_by,
+            "keeps": leaf.keeps,
+            "entriesMax": leaf.entries_max,
+            "lastChange": leaf.last_change,
+        }
+        for leaf in explained.leaves
+    ]
+    return {
+        "text": str(explained),
+        "value": explained.value,
+        "condition": explained.condition,
+        "refersTo": list(explained.refers_to),
+        "cost": {"stepsPerEventMax": explained.cost.steps, "bytesPerProfileMax": explained.cost.bytes},
+        "leaves": leaves,
+    }
 
 
 def render_answer(answer: Answer) -> dict[str, Any]:

@@ -12,18 +12,13 @@ Format = Literal["pql/text", "pql/json"]
 def to_text(format_: Format, value: str | Mapping[str, Any]) -> str:
     """Returns an expression as text. A `pql/json` tree may be an object or, as in the reference, an object as text.
 
-    Raises PqlError when the value is not of the named format.
+    Raises PqlError when the value is not of the named format; a TreeError points to the part of the tree.
     """
     if format_ == "pql/text":
         if not isinstance(value, str):
             raise pql.ParseError("a pql/text expression is text, found an object; did you mean format pql/json?")
         return value
-    tree = _tree(value)
-    try:
-        return pql.print_query(pql.from_json(tree))
-    except (AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        # The tree's nodes are known, but their parts do not fit together.
-        raise pql.ParseError(f"the pql/json tree does not form an expression: {error}") from None
+    return pql.print_query(pql.from_json(_tree(value)))
 
 
 def to_tree(text: str) -> dict[str, Any]:

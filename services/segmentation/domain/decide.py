@@ -4,20 +4,24 @@ For each fact: bring the profile's state forward through the deadlines that lie 
 what it touches. The fact leaves together with its decisions as one `ProfileUpdate`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import msgspec
 
+from services.segmentation.domain import wire
+from services.segmentation.domain.adoption import come_over
 from services.segmentation.domain.applying import apply_fact
 from services.segmentation.domain.definitions import Definitions, vector_values
+from services.segmentation.domain.passage import Passage
 from services.segmentation.domain.state import State, new_state
 from shared import pql
 from shared.contracts.facts import Fact
 from shared.contracts.headers import trace_of
-from shared.contracts.memberships import Cause, Membership, ProfileMemberships, Transition
+from shared.contracts.memberships import Cause, Membership, Transition
 from shared.contracts.topics import FEATURE_VECTORS, PROFILE_UPDATES, SEGMENT_MEMBERSHIPS
-from shared.contracts.updates import ProfileUpdate
-from shared.contracts.vectors import FeatureVector
+from shared.contracts.vectors import FeatureSetDefinition, FeatureVector
 from shared.kernel.clock import Micros
 from shared.kernel.ids import digest_id, transition_id
 from shared.runtime.stage import Batch, Due, Effects, Output, Record
@@ -36,18 +40,29 @@ class Tally:
 @dataclass(slots=True)
 class _Work:
     """The effects of a batch in the making. `touched`: per profile, where in `outputs` its newest update with
-    changed features stands."""
+    changed features stands, and the id of its fact. `partition`: where keyed outputs go, too. `passage` is there
+    while definitions change; profiles then live under different ones. `held`: vectors of profiles that something
+    else has happened to in this batch since their newest touching fact, computed before it."""
 
     definitions: Definitions
     states: dict[str, State]
     effects: Effects[State]
     tally: Tally
-    touched: dict[str, int] = field(default_factory=dict)
+    partition: int
+    passage: Passage | None = None
+    touched: dict[str, tuple[int, str]] = field(default_factory=dict)
+    held: dict[str, tuple[FeatureVector, ...]] = field(default_factory=dict)
 
 
-def step(definitions: Definitions, tally: Tally, batch: Batch[Fact, State]) -> Effects[State]:
-    """Decides on one partition's micro-batch. Vectors are emitted once per profile and batch, as of its last fact."""
-    work = _Work(definitions, dict(batch.states), Effects(), tally)
+def step(
+    definitions: Definitions, tally: Tally, batch: Batch[Fact, State], passage: Passage | None = None
+) -> Effects[State]:
+    """Decides on one partition's micro-batch. Vectors are emitted once per profile and batch, as of the last fact that
+    touched a feature.
+
+    `passage`: the partition is on its way from `definitions` to others.
+    """
+    work = _Work(definitions, dict(batch.states), Effects(), tally, batch.partition, passage)
     for record in batch.records:
         if record.value.type == "tick":
             # A tick says that log time has reached its instant: deadlines at that very instant are over too.
@@ -56,28 +71,37 @@ def step(definitions: Definitions, tally: Tally, batch: Batch[Fact, State]) -> E
             _decide_fact(work, record)
     for due in batch.due:
         _decide_deadline(work, due)
-    for key, index in work.touched.items():
-        _emit_vectors(work, key, index)
+    for key, (index, fact_id) in work.touched.items():
+        _emit_vectors(work, key, index, fact_id)
     return work.effects
 
 
 def _decide_fact(work: _Work, record: Record[Fact]) -> None:
     fact = record.value
+    _hold_vectors(work, record.key)
     state = work.states.get(record.key)
     if state is None:
         state = work.states[record.key] = new_state(fact.tenant)
-    outcome = apply_fact(work.definitions.plan, state, record.key, fact)
+        definitions = work.definitions if work.passage is None else work.passage.newest
+    else:
+        definitions = work.definitions if work.passage is None else _brought_over(work, record.key, state)
+    outcome = apply_fact(definitions.plan, state, record.key, fact)
+    if work.passage is not None:
+        work.passage.observe(record.offset, fact)
     work.effects.log_time = max(work.effects.log_time, fact.received_at)
     work.tally.duplicates += outcome.duplicate
-    changed = _settle(work, record.key, state, outcome, Cause("fact", fact.id), record)
-    known = None if outcome.duplicate else fact
-    if known is None and changed is None:
+    changed = _settle(work, record.key, state, definitions, [(outcome, Cause("fact", fact.id))], record)
+    if outcome.duplicate and changed is None:
         return
-    if known is not None and outcome.features_touched:
-        work.touched[record.key] = len(work.effects.outputs)
-    update = _update(state, record.key, Micros(fact.received_at), known, changed)
+    known = None if outcome.duplicate else wire.raw_fact(record)
+    if known is not None and outcome.features_touched and definitions.feature_sets:
+        work.touched[record.key] = len(work.effects.outputs), fact.id
+        work.held.pop(record.key, None)
+    # The profile's time, not the fact's: a profile's decisions are never told out of order.
+    update = wire.update(state.tenant, record.key, state.engine.now, known, changed)
+    headers = trace_of(record.headers) if record.headers else ()
     work.effects.outputs.append(
-        Output(PROFILE_UPDATES, record.key, update, trace_of(record.headers), timestamp_ms=record.timestamp_ms)
+        Output(PROFILE_UPDATES, record.key, update, headers, work.partition, record.timestamp_ms)
     )
 
 
@@ -86,70 +110,138 @@ def _decide_deadline(work: _Work, due: Due) -> None:
     if state is None:  # the profile is gone, and so is its deadline
         work.effects.deadlines[due.key] = None
         return
+    _hold_vectors(work, due.key)
+    if work.passage is not None and work.passage.seeding:
+        seed = work.passage.seed_for(due.key, state, due.at)
+        if seed is not None:
+            state.seed = seed
+            work.effects.states[due.key] = state
+        return
+    definitions = work.definitions if work.passage is None else _brought_over(work, due.key, state)
     profile = pql.Profile(due.key, state.attributes)
-    outcome = pql.due(work.definitions.plan, state.engine, profile, due.at)
-    changed = _settle(work, due.key, state, outcome, Cause("deadline", str(due.at)), None)
+    outcome = pql.due(definitions.plan, state.engine, profile, due.at)
+    changed = _settle(work, due.key, state, definitions, [(outcome, Cause("deadline", str(due.at)))], None)
     if changed is not None:
-        update = _update(state, due.key, due.at, None, changed)
-        work.effects.outputs.append(Output(PROFILE_UPDATES, due.key, update))
+        update = wire.update(state.tenant, due.key, due.at, None, changed)
+        work.effects.outputs.append(Output(PROFILE_UPDATES, due.key, update, (), work.partition))
 
 
-def _update(
-    state: State, key: str, decided_at: Micros, fact: Fact | None, changed: ProfileMemberships | None
-) -> ProfileUpdate:
-    if changed is None:
-        return ProfileUpdate(state.tenant, key, decided_at, fact)
-    return ProfileUpdate(state.tenant, key, decided_at, fact, changed.transitions, changed.memberships)
+def _brought_over(work: _Work, key: str, state: State) -> Definitions:
+    """Returns the definitions that a profile lives under, after bringing it over if it carries a seed.
+
+    What that changes leaves as an update of its own, before whatever has touched the profile.
+    """
+    assert work.passage is not None
+    if state.seed is None or work.passage.target is None:
+        return work.passage.definitions_of(state)
+    old, new, at = work.definitions, work.passage.target, Micros(state.seed.at)
+    brought, made = come_over(state, key, old, new.definitions)
+    causes = [(brought, Cause("deadline", str(at))), (made, Cause("definition", new.id))]
+    changed = _settle(work, key, state, new.definitions, causes, None)
+    sets = [f for f in new.definitions.feature_sets if old.feature_hashes.get(f.name) != f.hash]
+    vectors = _vectors(new.definitions, key, state, at, f"definition:{new.id}", sets)
+    if changed is not None or vectors:
+        update = msgspec.structs.replace(wire.update(state.tenant, key, at, None, changed), vectors=vectors)
+        work.effects.outputs.append(Output(PROFILE_UPDATES, key, update, (), work.partition))
+        _put_out(work, key, vectors)
+    return new.definitions
 
 
 def _settle(
-    work: _Work, key: str, state: State, outcome: pql.Outcome, cause: Cause, record: Record[Fact] | None
-) -> ProfileMemberships | None:
+    work: _Work,
+    key: str,
+    state: State,
+    definitions: Definitions,
+    outcomes: Sequence[tuple[pql.Outcome, Cause]],
+    record: Record[Fact] | None,
+) -> wire.WireMemberships | None:
     """Takes over an evaluation's state and deadline; emits and returns the membership record if anything changed."""
-    state.engine = outcome.state
+    last = outcomes[-1][0]
+    state.engine = last.state
     effects = work.effects
     effects.states[key] = state
-    effects.deadlines[key] = None if outcome.next_deadline is None else Micros(outcome.next_deadline)
-    transitions = tuple(_transition(key, change, cause) for change in outcome.changes)
+    effects.deadlines[key] = None if last.next_deadline is None else Micros(last.next_deadline)
+    if len(outcomes) == 1 and not last.changes:
+        return None
+    transitions = tuple(_transition(work, key, change, cause) for made, cause in outcomes for change in made.changes)
     if not transitions:
         return None
-    state.sequence += 1
-    changed = ProfileMemberships(state.tenant, key, state.sequence, transitions, _memberships(work, state))
-    headers = trace_of(record.headers) if record else ()
+    # Transitions are counted, not records: into how many records deadlines fall depends on when they are looked at.
+    state.sequence += len(transitions)
+    members = _memberships(definitions, state)
+    changed = wire.changed(state.tenant, key, state.sequence, transitions, members)
+    headers = trace_of(record.headers) if record and record.headers else ()
     timestamp_ms = record.timestamp_ms if record else None
-    effects.outputs.append(Output(SEGMENT_MEMBERSHIPS, key, changed, headers, timestamp_ms=timestamp_ms))
+    effects.outputs.append(Output(SEGMENT_MEMBERSHIPS, key, changed, headers, work.partition, timestamp_ms))
     entered = sum(transition.change == "entered" for transition in transitions)
     work.tally.entered += entered
     work.tally.exited += len(transitions) - entered
     return changed
 
 
-def _memberships(work: _Work, state: State) -> dict[str, Membership]:
-    versions = work.definitions.versions
+def _memberships(definitions: Definitions, state: State) -> dict[str, Membership]:
+    versions = definitions.versions
     return {segment: Membership(versions.get(segment, 0), since) for segment, since in state.engine.members.items()}
 
 
-def _transition(profile: str, change: pql.Change, cause: Cause) -> Transition:
+def _transition(work: _Work, profile: str, change: pql.Change, cause: Cause) -> Transition:
     if change.by_time:
         cause = Cause("deadline", str(change.effective_at))
-    segment, version = change.segment_id, change.version
-    id_ = transition_id(
-        profile, segment, version, "entered" if change.entered else "exited", f"{cause.kind}:{cause.id}"
+    # Of a removed segment the new plan no longer knows the version; the old one does, and removals must differ.
+    segment, version = change.segment_id, change.version or work.definitions.versions.get(change.segment_id, 0)
+    word: Literal["entered", "exited"] = "entered" if change.entered else "exited"
+    id_ = transition_id(profile, segment, version, word, f"{cause.kind}:{cause.id}")
+    return Transition(id_, segment, version, word, change.effective_at, cause)
+
+
+def _hold_vectors(work: _Work, key: str) -> None:
+    """Computes a touched profile's vectors before its time moves on: a vector is what it was at its fact, whatever
+    else the batch holds, so that a repeat of it is the same."""
+    if key in work.touched and key not in work.held:
+        work.held[key] = _vectors_at(work, key, *work.touched[key])
+
+
+def _vectors_at(work: _Work, key: str, index: int, fact_id: str) -> tuple[FeatureVector, ...]:
+    """A profile's vectors as of the touching fact whose update stands at `index`."""
+    state, update = work.states[key], work.effects.outputs[index].value
+    definitions = work.definitions if work.passage is None else work.passage.definitions_of(state)
+    return _vectors(definitions, key, state, update.decided_at, fact_id, definitions.feature_sets)
+
+
+def _emit_vectors(work: _Work, key: str, index: int, fact_id: str) -> None:
+    """Attaches a profile's vectors to the update of its newest touching fact and emits them."""
+    output = work.effects.outputs[index]
+    vectors = work.held[key] if key in work.held else _vectors_at(work, key, index, fact_id)
+    update: wire.WireUpdate = output.value
+    full = msgspec.structs.replace(update, vectors=vectors)
+    work.effects.outputs[index] = msgspec.structs.replace(output, value=full)
+    _put_out(work, key, vectors, output)
+
+
+def _put_out(work: _Work, key: str, vectors: Sequence[FeatureVector], cause: Output | None = None) -> None:
+    headers, at_ms = (cause.headers, cause.timestamp_ms) if cause else ((), None)
+    work.effects.outputs.extend(
+        Output(FEATURE_VECTORS, key, vector, headers, work.partition, at_ms) for vector in vectors
     )
-    return Transition(id_, segment, version, "entered" if change.entered else "exited", change.effective_at, cause)
+    work.tally.vectors += len(vectors)
 
 
-def _emit_vectors(work: _Work, key: str, index: int) -> None:
-    """Computes a profile's vectors as of its newest touching fact, attaches them to its update and emits them."""
-    state, output = work.states[key], work.effects.outputs[index]
-    update: ProfileUpdate = output.value
-    assert update.fact is not None
-    now = update.decided_at
-    values = pql.read_features(work.definitions.plan, state.engine, pql.Profile(key, state.attributes), now)
-    hashes = work.definitions.feature_hashes
-    vectors = tuple(
+def _vectors(
+    definitions: Definitions,
+    key: str,
+    state: State,
+    now: int,
+    cause: str,
+    feature_sets: Sequence[FeatureSetDefinition],
+) -> tuple[FeatureVector, ...]:
+    """Computes a profile's vectors of some feature sets; their ids derive from `cause`."""
+    if not feature_sets:
+        return ()
+    values = pql.read_features(definitions.plan, state.engine, pql.Profile(key, state.attributes), now)
+    hashes = definitions.feature_hashes
+    return tuple(
         FeatureVector(
-            id=digest_id("vector", key, update.fact.id, hashes[feature_set.name]),
+            id=digest_id("vector", key, cause, hashes[feature_set.name]),
             tenant=state.tenant,
             profile_id=key,
             feature_set=feature_set.name,
@@ -157,11 +249,5 @@ def _emit_vectors(work: _Work, key: str, index: int) -> None:
             as_of=now,
             values=vector_values(feature_set, values),
         )
-        for feature_set in work.definitions.feature_sets
+        for feature_set in feature_sets
     )
-    full = msgspec.structs.replace(update, vectors=vectors)
-    work.effects.outputs[index] = Output(PROFILE_UPDATES, key, full, output.headers, timestamp_ms=output.timestamp_ms)
-    work.effects.outputs.extend(
-        Output(FEATURE_VECTORS, key, vector, output.headers, timestamp_ms=output.timestamp_ms) for vector in vectors
-    )
-    work.tally.vectors += len(vectors)

@@ -20,6 +20,16 @@ class Definitions:
     feature_sets: tuple[FeatureSetDefinition, ...]
     feature_hashes: Mapping[str, str]
 
+    def version_of(self, name: str) -> int:
+        """The version of a segment (by id) or a feature set (by `set_name`), 0 for none."""
+        found = self.versions.get(name)
+        return found or next((f.version for f in self.feature_sets if set_name(f.name) == name), 0)
+
+
+def set_name(feature_set: str) -> str:
+    """A feature set's name where names of segments stand too."""
+    return f"feature-set:{feature_set}"
+
 
 def compile_definitions(
     segments: Iterable[SegmentDefinition],

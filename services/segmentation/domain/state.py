@@ -10,11 +10,21 @@ from shared import merge, pql
 _FORMAT = 1
 
 
+class Seed(msgspec.Struct, array_like=True, frozen=True):
+    """What a profile needs to come over to new definitions with its next touch: their generation, the instant (µs) of
+    the change, and the history they keep beyond the old ones (an encoded engine state, empty for none)."""
+
+    generation: str
+    at: int
+    history: bytes
+
+
 @dataclass(slots=True)
 class State:
     """Record fragments, their merged `attributes` (derived, never stored) and the engine's state.
 
-    `sequence` counts the membership records emitted for this profile.
+    `sequence` counts this profile's transitions. `seed` is there for moments only, while
+    definitions change.
     """
 
     tenant: str
@@ -22,6 +32,7 @@ class State:
     engine: pql.ProfileState
     sequence: int = 0
     attributes: dict[str, Any] = field(default_factory=dict)
+    seed: Seed | None = None
 
 
 def new_state(tenant: str) -> State:
@@ -34,6 +45,7 @@ class _Stored(msgspec.Struct, array_like=True):
     fragments: merge.Fragments
     engine: bytes
     sequence: int
+    seed: Seed | None = None
 
 
 class StateCodec:
@@ -45,9 +57,10 @@ class StateCodec:
 
     def encode(self, state: State) -> bytes:
         engine = pql.encode_state(state.engine)
-        return self._encoder.encode(_Stored(_FORMAT, state.tenant, state.fragments, engine, state.sequence))
+        return self._encoder.encode(_Stored(_FORMAT, state.tenant, state.fragments, engine, state.sequence, state.seed))
 
     def decode(self, raw: bytes) -> State:
         stored = self._decoder.decode(raw)
         engine = pql.decode_state(stored.engine)
-        return State(stored.tenant, stored.fragments, engine, stored.sequence, merge.merged(stored.fragments))
+        attributes = merge.merged(stored.fragments)
+        return State(stored.tenant, stored.fragments, engine, stored.sequence, attributes, stored.seed)

@@ -67,8 +67,7 @@ class DefinitionHandlers:
         return segment
 
     async def remove_segment(self, segment_id: str) -> None:
-        """Removes a segment: profiles leave it with their next fact. Raises Rejected (conflict) while another
-        segment refers to it."""
+        """Removes a segment: all its members leave it. Raises Rejected (conflict) while another one refers to it."""
         old = await self.get_segment(segment_id)
         removed = msgspec.structs.replace(old, deleted=True, version=old.version + 1, updated_at=self._clock.now())
         await self._check(removed)

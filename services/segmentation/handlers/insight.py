@@ -12,22 +12,9 @@ from shared.contracts.definitions import SegmentDefinition
 from shared.contracts.facts import Fact
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Reason, Rejected, Retryable
-from shared.pql.cost import Estimate, estimate
-from shared.pql.describe import leaf
-from shared.pql.history import recalls
-from shared.pql.leaves.base import LeafSpec
 
 _LOOK_UP_LIMIT_S = 3.0
 _COUNTED_MAX = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """How an expression will be run: in words, its worst case, and the histories it keeps of each profile."""
-
-    text: str
-    cost: Estimate
-    leaves: tuple[LeafSpec, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +58,12 @@ class InsightHandlers:
         self._wall = wall
         self._look_up_rows_max = look_up_rows_max
 
-    async def explain(self, expression: str) -> Explained:
+    async def explain(self, expression: str) -> pql.Explanation:
         """Says how an expression would be run. Raises PqlError for one that does not compile."""
         compiled = pql.compile_segment(expression, await self._schemas.union())
-        leaves = tuple(sorted(recalls(compiled.planned), key=leaf))
-        return Explained(pql.explain(compiled), estimate(compiled.planned), leaves)
+        return pql.explanation(compiled)
 
-    async def explain_segment(self, segment_id: str) -> tuple[SegmentDefinition, Explained]:
+    async def explain_segment(self, segment_id: str) -> tuple[SegmentDefinition, pql.Explanation]:
         """Says how a stored segment is run. Raises Rejected (not_found)."""
         segment = await self._segments.get_segment(segment_id)
         return segment, await self.explain(segment.expression)
@@ -85,18 +71,22 @@ class InsightHandlers:
     async def why(self, segment_id: str, profile_id: str) -> Answer:
         """Evaluates a segment for a profile now, on a copy of its state.
 
-        Raises Rejected (not_found) for an unknown segment or profile, Retryable while the worker of this process has
-        not yet taken the segment up.
+        While definitions change, the answer is by those that the profile lives under. Raises Rejected (not_found) for
+        an unknown segment or profile, Retryable while the profile has not yet come over to the segment.
         """
         segment = await self._segments.get_segment(segment_id)
-        running = self._running.current()
-        version = running.versions.get(segment_id)
-        if version is None:
+        if segment_id not in self._running.current().versions:
             raise Retryable(f"segment {segment_id!r} is defined, but this process does not run it yet")
         state = await self._profiles.get(profile_id)
         if state is None:
             message = f"there is no profile {profile_id!r}: no fact of it has been decided on"
             raise Rejected(message, Reason.NOT_FOUND)
+        running = self._running.under(state.engine.plan)
+        version = running.versions.get(segment_id)
+        if version is None:
+            raise Retryable(
+                f"segment {segment_id!r} is defined, but profile {profile_id!r} has not come over to it yet"
+            )
         recorded, recorded_at = segment_id in state.engine.members, state.engine.now
         now = recorded_at if self._wall is None else max(recorded_at, self._wall.now())
         profile = pql.Profile(profile_id, state.attributes)

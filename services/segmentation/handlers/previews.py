@@ -1,14 +1,13 @@
 """Previews: who would be in a segment, tried on a sample of the retained log before anything is defined."""
 
-import asyncio
 import heapq
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Literal
 
 from services.segmentation.domain.sampling import Estimate, Sample, estimate, sample_plan
+from services.segmentation.handlers.pace import Turns
 from services.segmentation.ports import Applied, Background, FactLog, UnionSchemas
 from shared import pql
 from shared.contracts.topics import KEYED_PARTITIONS
@@ -19,10 +18,6 @@ _KEPT_MAX = 20
 """Previews remembered; the oldest finished one is forgotten first."""
 _IDS_MAX = 10_000
 """Members kept of a finished preview; their number is exact, the list is not longer."""
-_TURN_S = 0.005
-"""How long a preview holds the event loop at once."""
-_REST_RATIO = 1.5
-"""Rest after each turn, in turns; more than one, because the decoding of records is not in the measure."""
 
 PreviewState = Literal["RUNNING", "RESULT_READY", "FAILED"]
 
@@ -141,7 +136,7 @@ class PreviewHandlers:
         chosen = [extent for extent in extents if extent.partition in preview.partitions]
         preview.rows_all = sum(extent.rows for extent in extents)
         preview.rows = sum(extent.rows for extent in chosen)
-        turns = _Turns()
+        turns = Turns()
         async with aclosing(self._log.read(chosen)) as batches:
             async for facts in batches:
                 turns.begin()
@@ -153,29 +148,8 @@ class PreviewHandlers:
     async def _bring_forward(self, preview: Preview, sample: Sample) -> None:
         """Lets time pass for everybody, so that the result is membership now and not at each one's last fact."""
         now = sample.log_time if self._wall is None else max(sample.log_time, self._wall.now())
-        turns = _Turns()
+        turns = Turns()
         for profile_id in sample.profile_ids():
             sample.bring_forward(profile_id, now)
             await turns.rest()
         preview.note(sample)
-
-
-class _Turns:
-    """Takes turns with the stream: after 5 ms of work it rests longer, so that half of the loop stays free."""
-
-    def __init__(self) -> None:
-        self._worked_s = 0.0
-        self._began = time.perf_counter()
-
-    def begin(self) -> None:
-        """Goes on with the turn after a wait, which is no work."""
-        self._began = time.perf_counter() - self._worked_s
-
-    async def rest(self) -> None:
-        """Returns at once while the turn lasts."""
-        # Not the loop's clock: uvloop's stands still while a task holds the loop.
-        self._worked_s = time.perf_counter() - self._began
-        if self._worked_s >= _TURN_S:
-            await asyncio.sleep(self._worked_s * _REST_RATIO)
-            self._worked_s = 0.0
-            self.begin()

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import IO
 
 import services
-from services.training.adapters.run_files import RunFiles, RunSpec
+from services.training.adapters.run_files import PROOF_VARIABLE, RunFiles, RunSpec
 from services.training.domain import Run, RunResult, RunState
+from shared.adapters.kafka_access import KafkaAccess
 
 _ROOT = Path(services.__file__).parent.parent
 _PROGRAM = "services.training.recipes.run"
@@ -31,7 +32,7 @@ class RunLimits:
 class Places:
     """Where a run finds what it needs."""
 
-    kafka_bootstrap_servers: str
+    kafka: KafkaAccess
     topic_prefix: str
     registry_url: str
     segmentation_url: str
@@ -55,7 +56,7 @@ class ProcessTrainer:
         try:
             files.begin(self._spec(run))
             with files.log.open("ab") as log:
-                child = await self._start(files, log)
+                child = await self._start(files, log, self._places.kafka.sasl_password)
         except OSError as error:
             return RunResult(RunState.RETRY, f"the run's process could not be started: {error}")
         self._children[run.id] = child
@@ -76,7 +77,7 @@ class ProcessTrainer:
             model=run.model,
             parameters=run.parameters,
             promote=run.promote,
-            kafka_bootstrap_servers=self._places.kafka_bootstrap_servers,
+            kafka=self._places.kafka.portable(),
             topic_prefix=self._places.topic_prefix,
             registry_url=self._places.registry_url,
             segmentation_url=self._places.segmentation_url,
@@ -85,7 +86,7 @@ class ProcessTrainer:
         )
 
     @staticmethod
-    async def _start(files: RunFiles, log: IO[bytes]) -> asyncio.subprocess.Process:
+    async def _start(files: RunFiles, log: IO[bytes], sasl_password: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -96,7 +97,12 @@ class ProcessTrainer:
             stdout=log,
             stderr=log,
             cwd=_ROOT,
-            env={"PATH": os.environ.get("PATH", os.defpath), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            env={
+                "PATH": os.environ.get("PATH", os.defpath),
+                "OPENBLAS_NUM_THREADS": "1",
+                "OMP_NUM_THREADS": "1",
+                PROOF_VARIABLE: sasl_password,
+            },
             start_new_session=True,
         )
 

@@ -6,18 +6,22 @@ from typing import Any, Literal
 import msgspec
 
 from shared.adapters.artifacts import write_atomically
+from shared.adapters.kafka_access import KafkaAccess
 from shared.contracts.models import ModelManifest
+
+PROOF_VARIABLE = "FRESHET_RUN_KAFKA_SASL_PASSWORD"
+"""Environment variable by which a run's process gets Kafka's password."""
 
 
 class RunSpec(msgspec.Struct, frozen=True):
-    """All that a run's process is told."""
+    """All that a run's process is told, but for Kafka's password: that must not lie in a file (`PROOF_VARIABLE`)."""
 
     run_id: str
     recipe: str
     model: str
     parameters: dict[str, Any]
     promote: bool
-    kafka_bootstrap_servers: str
+    kafka: KafkaAccess
     topic_prefix: str
     registry_url: str
     segmentation_url: str

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from services.training.domain import Run, RunResult, RunState, Schedule
-from shared.adapters.sql import Database
+from shared.adapters.sql import Database, as_struct
 from shared.kernel.errors import Reason, Rejected
 
 METADATA = MetaData()
@@ -77,16 +77,14 @@ class SqlRuns:
         return True
 
     async def get(self, run_id: str) -> Run:
-        async with self._database.engine.connect() as connection:
-            row = (await connection.execute(select(RUNS).where(RUNS.c.id == run_id))).first()
-        if row is None:
+        rows = await self._database.rows(select(RUNS).where(RUNS.c.id == run_id))
+        if not rows:
             raise Rejected(f"there is no run {run_id[:80]!r}; GET /runs lists them", Reason.NOT_FOUND)
-        return _run(row)
+        return _run(rows[0])
 
     async def newest(self, limit: int) -> Sequence[Run]:
         query = select(RUNS).order_by(RUNS.c.number.desc()).limit(limit)
-        async with self._database.engine.connect() as connection:
-            return [_run(row) for row in await connection.execute(query)]
+        return [_run(row) for row in await self._database.rows(query)]
 
     async def claim_next(self, now: int) -> Run | None:
         query = select(RUNS).where(RUNS.c.state.in_(_WAITING)).order_by(RUNS.c.number).limit(1)
@@ -145,8 +143,7 @@ class SqlSchedules:
             await connection.execute(insert(SCHEDULES).values(values))
 
     async def all(self) -> Sequence[Schedule]:
-        async with self._database.engine.connect() as connection:
-            return [_schedule(row) for row in await connection.execute(select(SCHEDULES).order_by(SCHEDULES.c.id))]
+        return [_schedule(row) for row in await self._database.rows(select(SCHEDULES).order_by(SCHEDULES.c.id))]
 
     async def delete(self, schedule_id: str) -> bool:
         async with self._database.begin() as connection:
@@ -158,31 +155,9 @@ class SqlSchedules:
 
 
 def _run(row: Any) -> Run:
-    return Run(
-        id=row.id,
-        recipe=row.recipe,
-        model=row.model,
-        parameters=json.loads(row.parameters),
-        trigger=row.trigger,
-        promote=row.promote,
-        requested_at=row.requested_at,
-        state=RunState(row.state),
-        attempts=row.attempts,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        message=row.message,
-        metrics=json.loads(row.metrics),
-        model_version=row.model_version,
-    )
+    parameters, metrics = json.loads(row.parameters), json.loads(row.metrics)
+    return as_struct(Run, row, parameters=parameters, state=RunState(row.state), metrics=metrics)
 
 
 def _schedule(row: Any) -> Schedule:
-    return Schedule(
-        id=row.id,
-        cron=row.cron,
-        recipe=row.recipe,
-        model=row.model,
-        parameters=json.loads(row.parameters),
-        promote=row.promote,
-        last_slot=row.last_slot,
-    )
+    return as_struct(Schedule, row, parameters=json.loads(row.parameters))

@@ -9,9 +9,10 @@ import os
 import resource
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
-from services.training.adapters.run_files import RunFiles, RunOutcome, RunSpec
+from services.training.adapters.run_files import PROOF_VARIABLE, RunFiles, RunOutcome, RunSpec
 from shared.kernel.clock import WallClock, format_instant
 from shared.kernel.errors import ExitCode, Rejected, Retryable
 
@@ -47,6 +48,7 @@ def run(spec: RunSpec, folder: Path) -> RunOutcome:
     from services.training.recipes.propensity import recipe as propensity
 
     recipes = {"propensity": propensity.train}
+    kafka = replace(spec.kafka, sasl_password=os.environ.get(PROOF_VARIABLE, ""))
     try:
         context = Context(
             run_id=spec.run_id,
@@ -54,7 +56,7 @@ def run(spec: RunSpec, folder: Path) -> RunOutcome:
             parameters=recipe_named(spec.recipe).resolve(spec.parameters),
             promote=spec.promote,
             folder=folder,
-            log=KafkaEventLog(spec.kafka_bootstrap_servers, spec.topic_prefix),
+            log=KafkaEventLog(kafka, spec.topic_prefix),
             feature_sets=HttpFeatureSets(spec.segmentation_url),
             registry=HttpModelRegistry(spec.registry_url),
             progress=progress,

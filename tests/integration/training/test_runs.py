@@ -17,6 +17,7 @@ from services.training.app import build
 from services.training.domain import Run, RunState
 from services.training.handlers import Training
 from services.training.settings import Settings
+from shared.adapters.kafka_access import KafkaAccess
 from shared.adapters.sql import Database
 from shared.contracts.models import TrainingRequest
 from shared.kernel.clock import DAY, HOUR, ManualClock, parse_instant
@@ -41,7 +42,7 @@ async def silence() -> AsyncIterator[str]:
 
 
 def trainer(folder: Path, segmentation: str = NOBODY, seconds_max: float = 60) -> ProcessTrainer:
-    places = Places(NOBODY, "", f"http://{NOBODY}", f"http://{segmentation}")
+    places = Places(KafkaAccess(NOBODY), "", f"http://{NOBODY}", f"http://{segmentation}")
     return ProcessTrainer(folder, places, RunLimits(seconds_max, 4 << 30, 1))
 
 

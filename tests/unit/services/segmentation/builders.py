@@ -6,7 +6,9 @@ from typing import Any
 
 from services.segmentation import stream
 from services.segmentation.domain.definitions import Definitions, compile_definitions
+from services.segmentation.domain.readiness import Readiness, Taken
 from services.segmentation.domain.state import State
+from services.segmentation.domain.status import Status
 from services.segmentation.ports import Extent
 from shared import pql
 from shared.contracts.definitions import SegmentDefinition
@@ -27,7 +29,7 @@ class AnySchema:
 
 
 class Shop:
-    """Implements `Applied`, `LiveProfiles` and `FactLog` by what the driver holds."""
+    """Implements `Applied`, `Ready`, `LiveProfiles` and `FactLog` by what the driver holds."""
 
     def __init__(self) -> None:
         self.segments: dict[str, SegmentDefinition] = {}
@@ -35,6 +37,7 @@ class Shop:
         self.stage = stream.stage(self.current)
         self.driver = TopologyDriver(self.stage)
         self.reads = 0
+        self.follows = 0
 
     def run(self, *segments: SegmentDefinition) -> None:
         """The worker takes up segments."""
@@ -66,11 +69,12 @@ class Shop:
     def current(self) -> Definitions:
         return self.running
 
-    def segment_version(self, segment_id: str) -> int | None:
-        return self.running.versions.get(segment_id)
+    def under(self, plan: int) -> Definitions:
+        return self.running
 
-    def feature_set_version(self, name: str) -> int | None:
-        return None
+    async def readiness(self) -> Readiness:
+        """As if there were one partition, which has taken up everything."""
+        return Readiness([Taken(Status("now"), self.running.versions, {})], 0)
 
     async def get(self, profile_id: str) -> State | None:
         state: State | None = self.driver.state(self.stage, profile_id)
@@ -86,6 +90,13 @@ class Shop:
             if written.partition in wanted:
                 self.reads += 1
                 yield [written.value]
+
+    async def follow(
+        self, partition: int, start: int, wants: Callable[[str], bool]
+    ) -> AsyncGenerator[tuple[Sequence[tuple[int, Fact]], int, int], None]:
+        self.follows += 1
+        rows = [(w.offset, w.value) for w in self._written() if w.partition == partition and w.offset >= start]
+        yield [row for row in rows if wants(row[1].profile_id)], start + len(rows), start
 
     async def newest_of(self, profile_id: str, rows_max: int) -> AsyncGenerator[Sequence[Fact], None]:
         partition = partition_of(profile_id, EVENTS.partitions)

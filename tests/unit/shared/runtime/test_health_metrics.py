@@ -12,7 +12,8 @@ async def _scraped(health: Health) -> set[str]:
     app = create_api("scoring", "", health, CollectorRegistry())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
         text = (await client.get("/metrics")).text
-    return {line for line in text.splitlines() if line.startswith("freshet_")}
+    lines = {line for line in text.splitlines() if line.startswith("freshet_")}
+    return {line for line in lines if not line.startswith("freshet_asyncio_tasks ")}
 
 
 async def _answers() -> None:
@@ -50,3 +51,13 @@ async def test_a_process_whose_dependency_does_not_answer_is_not_ready() -> None
     health.add("kafka", _does_not_answer)
 
     assert "freshet_ready 0.0" in await _scraped(health)
+
+
+async def test_a_scrape_tells_how_many_tasks_the_event_loop_has() -> None:
+    app = create_api("scoring", "", Health(started=True), CollectorRegistry())
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+        text = (await client.get("/metrics")).text
+
+    (line,) = [line for line in text.splitlines() if line.startswith("freshet_asyncio_tasks ")]
+    assert float(line.split()[1]) >= 1

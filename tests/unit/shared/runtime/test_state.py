@@ -32,3 +32,34 @@ def test_states_of_unsettled_batches_stay_however_many_they_are() -> None:
 
     assert 3 == held
     assert 1 == len(cache)
+
+
+def test_a_cache_is_bounded_by_the_encoded_size_of_its_states_too() -> None:
+    cache: StateCache[int] = StateCache(capacity=10, bytes_max=250)
+    for key in "abc":
+        cache.put(key, Held(1, 0, size=100))
+    cache.weigh(cache.get("a"), 150)
+
+    dropped = cache.trim()
+
+    assert 1 == dropped
+    assert ["b"] == cache.missing("abc")
+    assert 250 == cache.bytes
+
+
+def test_only_deadlines_that_redis_does_not_hold_already_are_told_to_it() -> None:
+    cache: StateCache[int] = StateCache(capacity=10)
+    for key in "ab":
+        cache.put(key, Held(1, 0))
+
+    first = cache.changed_deadlines({"a": 5, "b": None, "evicted": None})
+    again = cache.changed_deadlines({"a": 5, "b": None, "evicted": None})
+    moved = cache.changed_deadlines({"a": 7, "b": 3})
+    cache.forget("a")
+    cache.put("a", Held(1, 0))
+    loaded = cache.changed_deadlines({"a": 7})
+
+    assert {"a": 5, "b": None, "evicted": None} == first
+    assert {"evicted": None} == again
+    assert {"a": 7, "b": 3} == moved
+    assert {"a": 7} == loaded
