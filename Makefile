@@ -16,7 +16,7 @@ DEMO_OPTIONS := $(if $(DATA),--data "$(DATA)") $(if $(KEEP),--keep "$(KEEP)") $(
 
 .PHONY: help
 help: ## Show this help
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}'
 	@echo
 	@echo "  make demo takes DATA=folder KEEP=0 SUMMARY=file.json SEGMENTS=folder UNTIL=instant LIMIT=n USERS=n SEED=n"
 
@@ -85,6 +85,18 @@ test: lint ## Run all checks and tests
 fuzz: $(STAMP) ## Search for differences between engine and oracle (MINUTES=60)
 	@$(BIN)/python -m tests.property.pql.fuzz --minutes $(or $(MINUTES),60) $(if $(SEED),--first $(SEED))
 
+.PHONY: simulate
+simulate: $(STAMP) ## Run the stage runtime through seeded schedules of faults (N=1000000, FIRST=seed)
+	@$(BIN)/python -m tests.simulation --schedules $(or $(N),1000000) --first $(or $(FIRST),0)
+
+.PHONY: chaos
+chaos: $(STAMP) ## Kill, freeze and roll back real processes under load, then check everything (MINUTES=12 SEED=1 EVENTS=1000000)
+	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),12) --seed $(or $(SEED),1) --events $(or $(EVENTS),1000000)
+
+.PHONY: soak
+soak: $(STAMP) ## Run the whole system for an hour and judge its memory, files and tasks (MINUTES=60)
+	@$(BIN)/python -m tests.chaos.soak --minutes $(or $(MINUTES),60)
+
 .PHONY: bench
 bench: $(STAMP) ## Measure throughput and latency, write JSON
 	@$(BIN)/python -m tests.bench --output tests/bench/results/pipeline.json
@@ -93,8 +105,18 @@ bench: $(STAMP) ## Measure throughput and latency, write JSON
 bench-pql: $(STAMP) ## Measure the segment engine alone, write JSON
 	@$(BIN)/python -m tests.bench.pql
 
+.PHONY: bench-runtime
+bench-runtime: $(STAMP) ## Measure the stage runtime alone, write JSON (ONLY=bare,segmentation,...)
+	@$(BIN)/python -m tests.bench.runtime $(if $(ONLY),--only $(ONLY))
+
+.PHONY: bench-peers
+bench-peers: $(STAMP) ## Measure the same job on Faust, quixstreams and Kafka Streams, write JSON
+	@$(BIN)/python -m tests.bench.peers
+
 .PHONY: lock
 lock: ## Resolve dependencies again into requirements/*.lock (needs uv)
+	uv pip compile pyproject.toml --extra all --group dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header -q -o requirements/dev.lock
 	for extra in ingestion segmentation profile-store training model-registry scoring edge-inference; do \
 		uv pip compile pyproject.toml --extra $$extra --universal --python-version 3.11 --generate-hashes \
 			--no-emit-index-url --no-header --no-annotate -q -o requirements/$$extra.lock -c requirements/dev.lock; done
