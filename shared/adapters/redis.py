@@ -1,5 +1,6 @@
 """Redis through redis-py: connection, the start-up check of its configuration, and which errors pass."""
 
+import asyncio
 import re
 from typing import Any
 
@@ -42,6 +43,26 @@ class _Connection(redis.Connection):
         head, *rest = args  # a command's name may hold several words, such as CONFIG GET
         words = head.split() if isinstance(head, str | bytes) else (head,)
         return [hiredis.pack_command((*words, *rest))]
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        """Sends as redis-py does, but without `asyncio.wait_for`: it makes a task of each command, and in Python 3.11
+        it loses a cancellation that comes as the task ends, so that Ctrl-C or a hand-over would do nothing."""
+        if not self.is_connected:
+            await self.connect_check_health(check_health=False)
+        if check_health:
+            await self.check_health()  # type: ignore[no-untyped-call]
+        chunks = [command] if isinstance(command, bytes) else command
+        try:
+            async with asyncio.timeout(self.socket_timeout):
+                await self._send_packed_command(chunks)
+        except OSError as error:
+            await self.disconnect(nowait=True)
+            if isinstance(error, asyncio.TimeoutError):
+                raise TimeoutError("Timeout writing to socket") from None
+            raise ConnectionError(f"Error while writing to socket: {error}") from error
+        except BaseException:
+            await self.disconnect(nowait=True)  # half a command may be out: this connection is of no more use
+            raise
 
 
 class _Cluster(RedisCluster):
