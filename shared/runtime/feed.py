@@ -41,9 +41,9 @@ S = TypeVar("S")
 _RECORDS_MAX = 2_000
 _POLL_MS = 100
 _FULL_POLL_MS = 5
-_PACES = ((64, 0.02), (200, 0.01))
-"""A poll that finds fewer records than this is followed by so long a pause (s), for more to gather: a batch costs as
-much for one record as for fifty, and there is one for each partition."""
+_QUIET_RECORDS = 200
+_PACE_S = 0.01
+"""Caught up, records are let gather for this long: a batch costs as much for one record as for fifty."""
 _COMMIT_EVERY_S = 1.0
 _REVOKE_LIMIT_S = 3.0
 _STALL_LIMIT_S = 30.0
@@ -160,10 +160,8 @@ class StageFeed(Service, Generic[V, S]):
                     await worker.put(records)
             if wall is not None:
                 self._tell_read_up(began, batches)
-            found = sum(map(len, batches.values()))
-            pause_s = next((pause for below, pause in _PACES if 0 < found < below), 0.0)
-            if pause_s:
-                await asyncio.sleep(pause_s)
+            if 0 < sum(map(len, batches.values())) < _QUIET_RECORDS:
+                await asyncio.sleep(_PACE_S)
 
     def _tell_read_up(self, began: int, fetched: Mapping[TopicPartition, object]) -> None:
         """Tells workers whose log held nothing more at `began`, as the poll that began then has shown."""

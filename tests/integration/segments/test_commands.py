@@ -171,7 +171,7 @@ def test_definitions_are_checked_with_file_line_and_column(
     assert 1 == code
     assert f"{definitions}/wrong.pql:2:5: syntax error in `wrong`" in told
     assert "`lost` refers to `nobody`, which is no segment of these definitions" in told
-    assert "4 definition(s): 2 problem(s)" in told
+    assert "4 definitions: 2 problems" in told
 
 
 def test_test_files_end_with_the_exit_code_of_the_worst(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
