@@ -7,6 +7,7 @@ after its own group has joined, which after a kill takes a whole session.
 import asyncio
 import faulthandler
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any, Generic, TypeVar
@@ -47,6 +48,8 @@ _PACE_S = 0.01
 _COMMIT_EVERY_S = 1.0
 _REVOKE_LIMIT_S = 3.0
 _STALL_LIMIT_S = 30.0
+_LOOK_EVERY_S = 10.0
+_LOOK_LIMIT_S = 5.0
 
 
 class FeedSettings(KafkaSettings, ClockSettings, RedisSettings):
@@ -81,6 +84,8 @@ class StageFeed(Service, Generic[V, S]):
         self._workers: dict[int, PartitionWorker[V, S]] = {}
         self._full: set[int] = set()
         self._committed: dict[TopicPartition, int] = {}
+        self._unread: dict[TopicPartition, int] = {}
+        self._looked_at = time.monotonic()
         self._consumer = stage_consumer(
             settings.kafka_access,
             self.group,
@@ -198,7 +203,20 @@ class StageFeed(Service, Generic[V, S]):
             workers = dict(self._workers)
             await self._commit({TopicPartition(self._topic, p): w.applied_offset for p, w in workers.items()})
             await asyncio.gather(*(worker.verify() for worker in workers.values()))
+            if time.monotonic() - self._looked_at >= _LOOK_EVERY_S:
+                await self._look_ahead()
             self._watch()
+
+    async def _look_ahead(self) -> None:
+        """Asks the broker what is unread: a client whose fetching has died notices no new records by itself."""
+        self._looked_at = time.monotonic()
+        places = [TopicPartition(self._topic, partition) for partition in self._workers]
+        try:
+            async with asyncio.timeout(_LOOK_LIMIT_S):
+                ends = await self._consumer.end_offsets(places) if places else {}
+                self._unread = {tp: end - await self._consumer.position(tp) for tp, end in ends.items()}
+        except (KafkaError, IllegalStateError, TimeoutError) as error:
+            self._log.info("ends_unknown", error=repr(error))
 
     async def _commit(self, applied: dict[TopicPartition, int]) -> None:
         owned = self._consumer.assignment()
@@ -220,16 +238,18 @@ class StageFeed(Service, Generic[V, S]):
         self._metrics.queued_rows.set(sum(worker.inbox.rows for worker in workers))
         self._metrics.queued_bytes.set(sum(worker.inbox.bytes for worker in workers))
         for partition, worker in self._workers.items():
-            end = self._consumer.highwater(TopicPartition(self._topic, partition))
+            tp = TopicPartition(self._topic, partition)
+            end = self._consumer.highwater(tp)
             lag = max(0, (end or 0) - worker.applied_offset - 1)
             if worker.applied_offset >= 0 or end is not None:
                 self._metrics.lag_records.labels(str(partition)).set(lag)
-            if lag == 0 or not self._stage.gate() or worker.troubled:
+            waiting = max(lag, self._unread.get(tp, 0))
+            if waiting == 0 or not self._stage.gate() or worker.troubled:
                 worker.excuse()
             elif worker.stalled_s() > _STALL_LIMIT_S:
                 faulthandler.dump_traceback(sys.stderr)
                 raise Fatal(
-                    f"{self._stage.name} partition {partition} has {lag} records waiting and made no progress for "
+                    f"{self._stage.name} partition {partition} has {waiting} records waiting and made no progress for "
                     f"{worker.stalled_s():.0f} s",
                     ExitCode.STALLED,
                 )

@@ -18,6 +18,7 @@ from typing import Any, NoReturn, TypeVar
 import uvloop
 from mode import Service
 
+from shared.adapters import kafka_connection
 from shared.kernel.errors import ExitCode, Fatal
 from shared.runtime import logging
 from shared.runtime.health import Health
@@ -44,6 +45,7 @@ class Process:
 def main(name: str, settings_class: type[SettingsT], build: Callable[[SettingsT], Process]) -> NoReturn:
     """Reads settings, builds the process, runs it, exits. The body of every `__main__`."""
     faulthandler.enable()
+    kafka_connection.mend()
     try:
         settings = settings_class.load()
         logging.configure(name, settings.log_level, settings.log_format)

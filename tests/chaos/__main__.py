@@ -6,6 +6,7 @@ Exit code 1 when an invariant was violated, something stood still, or a fault th
 import argparse
 import asyncio
 import json
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=_RESULT)
     options = parser.parse_args(arguments)
     started = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a run that is ended ends its processes
 
     def say(line: str) -> None:
         sys.stderr.write(f"{time.monotonic() - started:7.1f} s  {line}\n")

@@ -245,6 +245,7 @@ async def _faults(plan: Plan, scene: Scene, outcome: Outcome, sent: asyncio.Even
             outcome.recoveries[name].append(took)
             if not recovered:
                 outcome.unrecovered.append(name)
+                _say_logs(scene.crew, say)
             if name.startswith("pause"):
                 fenced = [one for one in scene.crew.endings if one.at_s >= at and one.code == ExitCode.FENCED]
                 scene.note("zombies refused after a pause", len(fenced))
@@ -253,6 +254,12 @@ async def _faults(plan: Plan, scene: Scene, outcome: Outcome, sent: asyncio.Even
         if not plan.again:
             return
         names = order(tuple(name for name in plan.faults if name != "lose redis"), scene.random)
+
+
+def _say_logs(crew: Crew, say: Any) -> None:
+    """Shows how the logs of all members end: what stands still says why, or says nothing."""
+    for name in crew.members:
+        say("\n".join([f"--- {name}", *(line[:600] for line in tail(crew.layout.log(name), 12))]))
 
 
 async def _rest(crew: Crew, say: Any) -> None:
@@ -267,8 +274,7 @@ async def _rest(crew: Crew, say: Any) -> None:
 
         await eventually(look, "the pipeline at rest", _REST_LIMIT_S)
     except AssertionError:
-        for name in crew.members:
-            say("\n".join([f"--- {name}", *tail(crew.layout.log(name), 8)]))
+        _say_logs(crew, say)
         raise
     finally:
         await pipeline.stop()

@@ -36,11 +36,12 @@ SERVICES = (
     "scoring",
     "edge_inference",
 )
-LIMITS = {"rss_mib": 6.0, "used_mib": 6.0, "heap_mib": 12.0, "fds": 1.0, "tasks": 1.0, "threads": 1.0}
+LIMITS = {"rss_mib": 6.0, "used_mib": 6.0, "fds": 1.0, "tasks": 1.0, "threads": 1.0}
 """Growth per hour that is still called flat. Fragmentation alone moves a Python heap by a few MiB an hour."""
 
-_NOT_JUDGED = frozenset({"kafka.rss_mib"})
-"""The JVM takes memory up to its limit as it pleases; what lives in its heap is judged."""
+_NOT_JUDGED = frozenset({"kafka.rss_mib", "kafka.heap_mib"})
+"""The JVM lets its heap fill up to its limit before it collects the old generation, which takes longer than an hour at
+this load: between two such collections its counters tell nothing of what lives."""
 
 _RESULT = Path(__file__).parent / "results" / "soak.json"
 _EVERY_S = 10.0
