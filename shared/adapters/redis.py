@@ -55,7 +55,7 @@ class _Connection(redis.Connection):
         try:
             async with asyncio.timeout(self.socket_timeout):
                 await self._send_packed_command(chunks)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # the latter is uvloop's, for a transport that a reset has closed
             await self.disconnect(nowait=True)
             if isinstance(error, asyncio.TimeoutError):
                 raise TimeoutError("Timeout writing to socket") from None

@@ -40,7 +40,9 @@ _EVENT_SCHEMA = "https://ns.adobe.com/xdm/context/experienceevent"
 _PROFILE_SCHEMA = "https://ns.adobe.com/xdm/context/profile"
 _LAG_MAX = 30_000
 _RECOVERY_LIMIT_S = 120.0
-_REST_LIMIT_S = 600.0
+_REST_LIMIT_S = 240.0
+_AWAKE_S = 2.0
+"""A process that was paused gets this long to find out that it has lost its partitions."""
 _NUMBERS = re.compile(r"\d+")
 _MEANING = {
     ExitCode.FENCED: "70 fenced",
@@ -123,7 +125,6 @@ async def _run(plan: Plan, crew: Crew, say: Any) -> Outcome:
     room = _Room(watch, sender)
     await sender.send(workload.read(), plan.events / plan.send_s, room.wait)
     outcome.figures["sending_seconds"] = round(time.monotonic() - began, 1)
-    say(f"sent {sender.records:,} records in {time.monotonic() - began:.0f} s")
     sent.set()
     await faults
     await _rest(crew, say)
@@ -243,14 +244,15 @@ async def _faults(plan: Plan, scene: Scene, outcome: Outcome, sent: asyncio.Even
             recovered = await scene.watch.until_passed(targets, _RECOVERY_LIMIT_S, sent)
             took = time.monotonic() - (at if name.startswith(("kill", "lose", "cut")) else over)
             outcome.recoveries[name].append(took)
+            say(f"{name}: {'recovered' if recovered else 'NOT RECOVERED'} after {took:.1f} s")
             if not recovered:
                 outcome.unrecovered.append(name)
                 _say_logs(scene.crew, say)
+                return
+            await asyncio.sleep(_AWAKE_S if name.startswith("pause") else scene.random.uniform(0.2, 1.0))
             if name.startswith("pause"):
                 fenced = [one for one in scene.crew.endings if one.at_s >= at and one.code == ExitCode.FENCED]
                 scene.note("zombies refused after a pause", len(fenced))
-            say(f"{name}: {'recovered' if recovered else 'NOT RECOVERED'} after {took:.1f} s")
-            await asyncio.sleep(scene.random.uniform(0.2, 1.0))
         if not plan.again:
             return
         names = order(tuple(name for name in plan.faults if name != "lose redis"), scene.random)

@@ -32,6 +32,7 @@ def _redis(folder: Path, log: Path) -> Iterator[redis.Redis]:
         try:
             wait_until(lambda: probes.answers(f"redis://127.0.0.1:{port}") is None, "Redis answers")
             with redis.Redis(port=port, decode_responses=True) as client:
+                assert process.pid == client.info("server")["process_id"], "another server has taken the port"
                 yield client
         finally:
             process.kill()
