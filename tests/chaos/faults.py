@@ -22,6 +22,8 @@ _TAIL_BYTES_MAX = 96 * 1024
 _FULL_S, _LATENCY_S, _STALL_S = 3.0, 3.0, 11.0
 """Longer than the ten seconds after which Redis' client gives a call up."""
 
+_STUCK_S = 5.0
+
 
 @dataclass
 class Scene:
@@ -132,6 +134,22 @@ async def disk_full(scene: Scene) -> None:
         await asyncio.sleep(0.1)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     scene.note("redis refused writes", refused)
+    if not await _takes_writes_again(scene):
+        scene.note("redis went on refusing and was restarted")
+        await scene.crew.gone("redis", signal.SIGTERM)
+        scene.crew.back("redis")
+        await scene.crew.answering("redis")
+
+
+async def _takes_writes_again(scene: Scene) -> bool:
+    """False for a Redis that is stuck: when a rewrite of its log ends after a failed write, Redis 6.2 forgets what it
+    had to write and so never tries again, while it refuses everything that would give it something to write."""
+    end = time.monotonic() + _STUCK_S
+    while time.monotonic() < end:
+        if not await asyncio.to_thread(_refuses, scene):
+            return True
+        await asyncio.sleep(0.1)
+    return False
 
 
 def _refuses(scene: Scene) -> bool:

@@ -37,7 +37,7 @@ async def test_a_write_to_a_transport_that_a_reset_has_closed_is_a_lost_connecti
         def close(self) -> None:
             pass
 
-    connection = RedisClient("redis://127.0.0.1:1").client.connection_pool.make_connection()
+    connection = RedisClient("redis://127.0.0.1:1").client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
     connection._reader, connection._writer = object(), Closed()
 
     with pytest.raises(ConnectionError, match="handler is closed"):
