@@ -36,6 +36,11 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     schema_version: int = 1
 
     @property
+    def guard_id(self) -> str:
+        """By what a profile's duplicate guard knows the fact again: an event's own id; other types stand apart."""
+        return self.id if self.type == "event" else f"{self.type}\0{self.id}"
+
+    @property
     def event_type(self) -> str:
         """The XDM `eventType`, or an empty string for what is not an event."""
         value = self.body.get("eventType")

@@ -78,7 +78,7 @@ class FeatureReplay:
         event = None
         if fact.type == "event":
             event = Event(fact.id, fact.occurred_at, fact.event_type, fact.body)
-        elif not person.state.remember(event_hash(f"{fact.type}\0{fact.id}")):
+        elif not person.state.remember(event_hash(fact.guard_id)):
             return None
         else:
             person.fragments = apply(person.fragments, fact)

@@ -50,6 +50,17 @@ def folded(facts: Sequence[Fact]) -> Totals:
     return totals
 
 
+async def new_namespace(platform: EmbeddedPlatform, redis_url: str = "") -> WorkerSettings:
+    """Makes the topics of a counting stage, with their dead-letter topics, under a prefix of their own.
+
+    `redis_url`: another Redis than the platform's.
+    """
+    run = uuid4().hex[:8]
+    names = {name: t for name, t in physical_topics(f"{run}-").items() if t in (EVENTS, PROFILE_UPDATES)}
+    await kafka_topics.create(platform.kafka_bootstrap_servers, names)
+    return WorkerSettings(platform.kafka_bootstrap_servers, redis_url or platform.redis_url, f"{run}-", run)
+
+
 @dataclass(frozen=True)
 class CountingRun:
     """`producer` and `client` are the test's own; feeds get theirs from `feed`."""
@@ -61,15 +72,9 @@ class CountingRun:
     @classmethod
     @contextlib.asynccontextmanager
     async def opened(cls, platform: EmbeddedPlatform, redis_url: str = "") -> AsyncIterator["CountingRun"]:
-        """Makes the topics with their dead-letter topics, and connections for the block.
-
-        `redis_url`: another Redis than the platform's.
-        """
-        run = f"{uuid4().hex[:8]}-"
-        names = {name: t for name, t in physical_topics(run).items() if t in (EVENTS, PROFILE_UPDATES)}
-        await kafka_topics.create(platform.kafka_bootstrap_servers, names)
-        settings = WorkerSettings(platform.kafka_bootstrap_servers, redis_url or platform.redis_url, run, run)
-        producer = Producer(settings.kafka_bootstrap_servers, run)
+        """A new namespace (see there), and connections to it for the block."""
+        settings = await new_namespace(platform, redis_url)
+        producer = Producer(settings.kafka_bootstrap_servers, settings.topic_prefix)
         client = RedisClient(settings.redis_url).client
         await producer.start()
         try:

@@ -40,4 +40,4 @@ def _pass_time(plan: pql.Plan, state: State, profile_id: str, until: int) -> pql
 
 def remember_attributes(state: State, fact: Fact) -> bool:
     """Notes that a record or score has been seen; False if it was known."""
-    return state.engine.remember(pql.event_hash(f"{fact.type}\0{fact.id}"))
+    return state.engine.remember(pql.event_hash(fact.guard_id))

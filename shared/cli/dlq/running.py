@@ -1,10 +1,8 @@
 """What the commands of `freshet dlq` do."""
 
 import argparse
-import asyncio
 import base64
 import json
-import sys
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
@@ -13,7 +11,7 @@ from shared.adapters.kafka import Producer
 from shared.adapters.kafka_log import delete_before, open_log
 from shared.cli.dlq.choice import Choice, place_of
 from shared.cli.segments.errors import WrongInput, counted
-from shared.cli.state.connection import Connection, Progress, run
+from shared.cli.state.connection import Connection, Progress, may_delete, run
 from shared.contracts.topics import TOPICS
 from shared.kernel.clock import format_instant
 from shared.kernel.errors import Rejected, Retryable
@@ -143,13 +141,9 @@ async def _purge(options: argparse.Namespace, connection: Connection, letters: D
     async with aclosing(letters.read({})) as found:
         async for letter in found:
             gone += letter.offset < ends.get(letter.partition, 0)
-    if not options.yes:
-        if not sys.stdin.isatty():
-            raise WrongInput("deleting needs --yes where nobody can be asked")
-        question = f"Delete {counted(gone, 'letter')} of {letters.name} for good? Type yes: "
-        if await asyncio.to_thread(input, question) != "yes":
-            print("nothing was deleted")
-            return 1
+    question = f"Delete {counted(gone, 'letter')} of {letters.name} for good?"
+    if not options.yes and not await may_delete(question):
+        return 1
     await delete_before(connection.kafka_access, letters.name, ends)
     print(f"{counted(gone, 'letter')} of {letters.name} deleted")
     return 0

@@ -78,6 +78,16 @@ def run(work: Coroutine[Any, Any, int]) -> int:
         return ExitCode.RETRY
 
 
+async def may_delete(question: str) -> bool:
+    """Asks a person; says so when the answer is no. Raises WrongInput where nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise WrongInput("deleting needs --yes where nobody can be asked")
+    if await asyncio.to_thread(input, f"{question} Type yes: ") == "yes":
+        return True
+    print("nothing was deleted")
+    return False
+
+
 class Progress:
     """One line on standard error: changing in a terminal, every few seconds elsewhere."""
 

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import json
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
@@ -12,7 +11,7 @@ from typing import Any
 
 from shared.adapters.redis import RedisClient
 from shared.cli.segments.errors import WrongInput
-from shared.cli.state.connection import Connection, Progress, run
+from shared.cli.state.connection import Connection, Progress, may_delete, run
 from shared.cli.state.stages import STAGES
 from shared.kernel.clock import format_instant
 from shared.kernel.errors import Fatal, Retryable
@@ -183,13 +182,9 @@ async def _switch(options: argparse.Namespace, connection: Connection, redis: Re
 
 async def _drop(options: argparse.Namespace, connection: Connection, redis: RedisClient) -> int:
     space = _space(redis, options.stage, connection.redis_namespace)
-    if not options.yes:
-        if not sys.stdin.isatty():
-            raise WrongInput("deleting needs --yes where nobody can be asked")
-        question = f"Delete all state of {space.stage} in namespace {space.namespace}? Type yes: "
-        if await asyncio.to_thread(input, question) != "yes":
-            print("nothing was deleted")
-            return 1
+    question = f"Delete all state of {space.stage} in namespace {space.namespace}?"
+    if not options.yes and not await may_delete(question):
+        return 1
     print(f"{await space.drop():,} keys deleted")
     return 0
 

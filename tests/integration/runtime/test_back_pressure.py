@@ -7,19 +7,17 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from deploy.local import topics as kafka_topics
 from shared.adapters.kafka import Message, Producer
 from shared.adapters.redis import RedisClient
 from shared.contracts import redis_keys
 from shared.contracts.codec import encode
 from shared.contracts.facts import Fact
-from shared.contracts.topics import EVENTS, PROFILE_UPDATES, physical_topics
+from shared.contracts.topics import EVENTS
 from shared.runtime.context import Limits
 from shared.runtime.feed import StageFeed
 from shared.runtime.metrics import StageMetrics
@@ -27,20 +25,11 @@ from shared.runtime.stage import Record
 from shared.runtime.state import unframe
 from tests.integration.runtime.test_feed import worker
 from tests.support.counting import Count, WorkerSettings, counting_stage
-from tests.support.platform import EmbeddedPlatform
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.platform
 
 SLOW = 3
-
-
-@pytest.fixture
-async def settings(platform: EmbeddedPlatform) -> WorkerSettings:
-    run = uuid4().hex[:8]
-    names = {name: t for name, t in physical_topics(f"{run}-").items() if t in (EVENTS, PROFILE_UPDATES)}
-    await kafka_topics.create(platform.kafka_bootstrap_servers, names)
-    return WorkerSettings(platform.kafka_bootstrap_servers, platform.redis_url, f"{run}-", run)
 
 
 @asynccontextmanager

@@ -3,38 +3,30 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError
 
-from deploy.local import topics as kafka_topics
 from shared.adapters.kafka import Message, Producer
 from shared.adapters.kafka_connection import mend
 from shared.adapters.redis import RedisClient
 from shared.contracts.codec import encode
 from shared.contracts.facts import Fact
-from shared.contracts.topics import EVENTS, PROFILE_UPDATES, physical_topics
 from shared.kernel.errors import ExitCode, Fatal
 from shared.runtime import feed as feeds
 from tests.support.counting import WorkerSettings, counting_feed
-from tests.support.platform import EmbeddedPlatform
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.platform
 
 
 async def test_a_feed_whose_fetching_has_died_ends_the_process(
-    platform: EmbeddedPlatform, monkeypatch: pytest.MonkeyPatch
+    settings: WorkerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client then knows of no new record, so only the broker can tell that some wait."""
     monkeypatch.setattr(feeds, "_STALL_LIMIT_S", 2.0)
     monkeypatch.setattr(feeds, "_LOOK_EVERY_S", 1.0)
-    run = uuid4().hex[:8]
-    names = {name: t for name, t in physical_topics(f"{run}-").items() if t in (EVENTS, PROFILE_UPDATES)}
-    await kafka_topics.create(platform.kafka_bootstrap_servers, names)
-    settings = WorkerSettings(platform.kafka_bootstrap_servers, platform.redis_url, f"{run}-", run)
     producer, redis = Producer(settings.kafka_bootstrap_servers, settings.topic_prefix), RedisClient(settings.redis_url)
     feed = counting_feed(settings, producer, redis)
     for service in (producer, redis, feed):
@@ -45,7 +37,7 @@ async def test_a_feed_whose_fetching_has_died_ends_the_process(
     for task in (fetcher._fetch_task, *fetcher._pending_tasks):
         task.cancel()
     fact = Fact("e1", "event", "t", "p1", 1, 10, body={"amount": 0.1})
-    for future in await producer.submit([Message(f"{run}-events", 0, b"p1", encode(fact))]):
+    for future in await producer.submit([Message(f"{settings.topic_prefix}events", 0, b"p1", encode(fact))]):
         await future
     async with asyncio.timeout(30):
         await feed.wait_until_stopped()

@@ -24,7 +24,7 @@ from shared.contracts import redis_keys
 from shared.contracts.codec import encode
 from shared.contracts.facts import Fact
 from shared.contracts.partitioning import partition_of
-from shared.contracts.topics import EVENTS, PROFILE_UPDATES, physical_topics
+from shared.contracts.topics import EVENTS, PROFILE_UPDATES
 from shared.kernel.errors import ExitCode, Fatal
 from shared.runtime.state import unframe
 from tests.support.counting import TIME_LIMIT_US, Count, WorkerSettings, counting_feed
@@ -34,15 +34,6 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.platform
 
 PROFILES = 300
-
-
-@pytest.fixture
-async def settings(platform: EmbeddedPlatform) -> WorkerSettings:
-    """A namespace of its own on the session's Kafka and Redis, with its topics made."""
-    run = uuid4().hex[:8]
-    names = {name: t for name, t in physical_topics(f"{run}-").items() if t in (EVENTS, PROFILE_UPDATES)}
-    await kafka_topics.create(platform.kafka_bootstrap_servers, names)
-    return WorkerSettings(platform.kafka_bootstrap_servers, platform.redis_url, f"{run}-", run)
 
 
 @contextmanager

@@ -13,18 +13,18 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from deploy.local import topics as kafka_topics
 from shared.adapters.kafka import Message, Producer
 from shared.adapters.kafka_log import open_log, read_log
 from shared.adapters.redis import RedisClient
 from shared.contracts.codec import encode
 from shared.contracts.facts import Fact
 from shared.contracts.partitioning import partition_of
-from shared.contracts.topics import EVENTS, KEYED_PARTITIONS, PROFILE_UPDATES, physical_topics
+from shared.contracts.topics import EVENTS, KEYED_PARTITIONS, PROFILE_UPDATES
 from shared.runtime.admin.keyspace import Keyspace
 from shared.runtime.admin.rebuild import Rebuild
 from shared.runtime.state import unframe
 from tests.support.counting import Count, WorkerSettings, counting_stage
+from tests.support.counting_run import new_namespace
 from tests.support.platform import EmbeddedPlatform
 from tests.support.waiting import eventually
 
@@ -113,10 +113,7 @@ def expected(total: int) -> dict[str, tuple[int, float]]:
 
 @asynccontextmanager
 async def connected(platform: EmbeddedPlatform) -> AsyncIterator[World]:
-    run = uuid4().hex[:8]
-    names = {name: t for name, t in physical_topics(f"{run}-").items() if t in (EVENTS, PROFILE_UPDATES)}
-    await kafka_topics.create(platform.kafka_bootstrap_servers, names)
-    settings = WorkerSettings(platform.kafka_bootstrap_servers, platform.redis_url, f"{run}-", run)
+    settings = await new_namespace(platform)
     producer, redis = Producer(settings.kafka_bootstrap_servers), RedisClient(settings.redis_url)
     await producer.start()
     await redis.start()
