@@ -75,15 +75,16 @@ class FeatureReplay:
         if person is None:
             person = _Person(new_state(), Profile(fact.profile_id, {}), Fragments())
             self._people[fact.profile_id] = person
-        event = None
+        event, before = None, None
         if fact.type == "event":
             event = Event(fact.id, fact.occurred_at, fact.event_type, fact.body)
         elif not person.state.remember(event_hash(fact.guard_id)):
             return None
         else:
+            before = person.profile
             person.fragments = apply(person.fragments, fact)
             person.profile = Profile(fact.profile_id, merged(person.fragments))
-        outcome = evaluate(self._plan, person.state, person.profile, event, fact.received_at)
+        outcome = evaluate(self._plan, person.state, person.profile, event, fact.received_at, before)
         person.state = outcome.state
         if outcome.duplicate:
             return None

@@ -59,14 +59,19 @@ class Outcome(msgspec.Struct, frozen=True):
     duplicate: bool
 
 
-def evaluate(plan: Plan, state: ProfileState, profile: Profile, event: Event | None, now: int) -> Outcome:
+def evaluate(
+    plan: Plan, state: ProfileState, profile: Profile, event: Event | None, now: int, before: Profile | None = None
+) -> Outcome:
     """Apply an event, or (with None) changed attributes or a changed plan, at `now` (µs UTC, never before state.now).
 
-    The state may be changed in place; after an exception the caller discards it.
+    `before`: the profile as it was until now, where its attributes or lists change: deadlines that lie between fire
+    under those. The state may be changed in place; after an exception the caller discards it.
     """
-    run = Run(plan, state, profile, max(now, state.now))
+    run = Run(plan, state, profile if before is None else before, max(now, state.now))
     run.adopt_plan()
     run.pass_time(run.now - 1)
+    if before is not None:
+        run.context.attributes, run.context.lists = profile.attributes, profile.lists
     duplicate = False
     if event is None:
         run.attributes_changed()

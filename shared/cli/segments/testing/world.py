@@ -56,13 +56,14 @@ class Life:
 
     def live(self, plan: pql.Plan, entry: Entry) -> tuple[pql.Change, ...]:
         """Apply one entry of the log."""
+        before = self.profile
         if entry.record is not None:
             self.fragments = merge.apply(self.fragments, entry.record)
             self.attributes = merge.merged(self.fragments)
         if entry.listed is not None:
             name, on_it = entry.listed
             (self.lists.add if on_it else self.lists.discard)(name)
-        outcome = pql.evaluate(plan, self.state, self.profile, entry.event, entry.now)
+        outcome = pql.evaluate(plan, self.state, self.profile, entry.event, entry.now, before)
         self.state = outcome.state
         return outcome.changes
 

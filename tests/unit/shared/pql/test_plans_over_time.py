@@ -69,6 +69,18 @@ def test_an_attribute_that_lapses_begins_anew() -> None:
     assert due(plan, state, gold, NOW + 31 * DAY).changes == ()
 
 
+def test_deadlines_before_a_change_of_attributes_fire_under_the_old_ones() -> None:
+    text = 'tier = "gold" and not (xEvent[eventType = "buy" and timestamp occurs <= 1 days before now].count() >= 1)'
+    plan = build_plan([spec("idle_gold", text)])
+    gold = Profile("u1", {"tier": "gold"})
+    state = evaluate(plan, new_state(), gold, buy("e1"), NOW).state
+
+    outcome = evaluate(plan, state, NOBODY, None, NOW + 2 * DAY, before=gold)
+
+    entered = Change("idle_gold", 1, True, NOW + DAY + 1, True)
+    assert outcome.changes == (entered, Change("idle_gold", 1, False, NOW + 2 * DAY, False))
+
+
 def test_a_segment_that_refers_to_a_removed_one_is_judged_again() -> None:
     first = build_plan([spec("a", "not (x = 1)"), spec("b", 'inSegment("a")')])
     state = evaluate(first, new_state(), NOBODY, None, NOW).state
