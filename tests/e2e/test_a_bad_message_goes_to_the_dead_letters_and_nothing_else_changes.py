@@ -6,9 +6,10 @@ from uuid import uuid4
 import httpx
 import msgspec
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 
 from tests.e2e.conftest import Shop
+from tests.support.topic_reading import read_topic
 from tests.support.waiting import eventually, wait_until
 
 pytestmark = pytest.mark.platform
@@ -16,20 +17,8 @@ pytestmark = pytest.mark.platform
 
 async def dead_letters(shop: Shop, marker: bytes) -> list[tuple[dict[str, bytes], bytes]]:
     """Headers and raw value of the dead letters of `inbound` that hold `marker`."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=shop.system.platform.kafka_bootstrap_servers)
-    await consumer.start()
-    try:
-        partitions = [TopicPartition("inbound-dlq", number) for number in range(8)]
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning(*partitions)
-        ends = await consumer.end_offsets(partitions)
-        found = []
-        while [tp for tp in partitions if await consumer.position(tp) < ends[tp]]:
-            for records in (await consumer.getmany(timeout_ms=200)).values():
-                found += [(dict(r.headers), r.value) for r in records if marker in r.value]
-        return found
-    finally:
-        await consumer.stop()
+    records = await read_topic(shop.system.platform.kafka_bootstrap_servers, "inbound-dlq")
+    return [(dict(record.headers), record.value) for record in records if marker in record.value]
 
 
 async def test_what_cannot_be_read_reaches_the_dead_letters_unchanged_and_the_next_message_is_served(

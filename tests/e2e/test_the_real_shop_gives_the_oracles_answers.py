@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.demo.tally import members_md5
 from deploy.local import platform as local
@@ -27,11 +26,12 @@ from deploy.local.supervision import Supervisor
 from shared.cli.sources.choose import choose_source
 from shared.cli.sources.source import Datasets
 from shared.contracts.memberships import Transition
-from shared.contracts.topics import KEYED_PARTITIONS, SEGMENT_MEMBERSHIPS
+from shared.contracts.topics import SEGMENT_MEMBERSHIPS
 from shared.kernel.clock import parse_instant
 from shared.kernel.ids import profile_id
 from tests.conftest import ROOT
 from tests.support.platform import free_settings
+from tests.support.topic_reading import read_topic
 
 pytestmark = [pytest.mark.platform, pytest.mark.data, pytest.mark.timeout(1500)]
 
@@ -95,21 +95,11 @@ def run_demo(settings: LocalSettings, folder: Path, summary: Path) -> list[str]:
 
 async def read_transitions(settings: LocalSettings) -> list[tuple[str, Transition]]:
     """Reads all of `segment-memberships`; repeats of a transition's id count once."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers)
-    await consumer.start()
-    try:
-        partitions = [TopicPartition(SEGMENT_MEMBERSHIPS.name, number) for number in range(KEYED_PARTITIONS)]
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning(*partitions)
-        ends = await consumer.end_offsets(partitions)
-        found: dict[str, tuple[str, Transition]] = {}
-        while [tp for tp in partitions if await consumer.position(tp) < ends[tp]]:
-            for records in (await consumer.getmany(timeout_ms=500)).values():
-                for value in (SEGMENT_MEMBERSHIPS.codec.decode(record.value) for record in records):
-                    found |= {t.id: (value.profile_id, t) for t in value.transitions}
-        return list(found.values())
-    finally:
-        await consumer.stop()
+    found: dict[str, tuple[str, Transition]] = {}
+    for record in await read_topic(settings.kafka_bootstrap_servers, SEGMENT_MEMBERSHIPS.name):
+        value = SEGMENT_MEMBERSHIPS.codec.decode(record.value)
+        found |= {t.id: (value.profile_id, t) for t in value.transitions}
+    return list(found.values())
 
 
 def people_of(folder: Path) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from prometheus_client import CollectorRegistry
@@ -25,6 +25,7 @@ from shared.runtime.metrics import StageMetrics
 from shared.runtime.state import unframe
 from tests.support.counting import Count, WorkerSettings, count, counting_stage
 from tests.support.platform import EmbeddedPlatform
+from tests.support.topic_reading import read_topic
 from tests.support.waiting import eventually
 
 PARTITIONS = EVENTS.partitions
@@ -150,20 +151,7 @@ class CountingRun:
 
     async def read(self, topic: str) -> list[Any]:
         """Every record of a topic, from its start to its present end, in the order of each partition."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.kafka_bootstrap_servers)
-        partitions = [TopicPartition(self.settings.topic_prefix + topic, number) for number in range(PARTITIONS)]
-        await consumer.start()
-        try:
-            consumer.assign(partitions)
-            await consumer.seek_to_beginning(*partitions)
-            ends = await consumer.end_offsets(partitions)
-            records: list[Any] = []
-            while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
-                for batch in (await consumer.getmany(timeout_ms=200)).values():
-                    records += batch
-            return records
-        finally:
-            await consumer.stop()
+        return await read_topic(self.settings.kafka_bootstrap_servers, self.settings.topic_prefix + topic)
 
     @contextlib.asynccontextmanager
     async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:

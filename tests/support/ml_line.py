@@ -8,7 +8,6 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from deploy.local import topics as kafka_topics
@@ -30,6 +29,7 @@ from shared.runtime.http_host import create_api
 from shared.runtime.process import Process
 from tests.support.platform import EmbeddedPlatform
 from tests.support.running import running
+from tests.support.topic_reading import read_topic
 from tests.support.waiting import eventually
 
 
@@ -48,20 +48,9 @@ class Line:
 
     async def read(self, topic: Topic) -> list[Any]:
         """Everything a topic holds now, decoded, by partition and offset."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.platform.kafka_bootstrap_servers, enable_auto_commit=False)
-        await consumer.start()
-        try:
-            parts = [TopicPartition(f"{self.run}-{topic.name}", n) for n in range(topic.partitions)]
-            consumer.assign(parts)
-            await consumer.seek_to_beginning(*parts)
-            ends, found = await consumer.end_offsets(parts), list[Any]()
-            for part in parts:
-                while await consumer.position(part) < ends[part]:
-                    for record in (await consumer.getmany(part, timeout_ms=1000)).get(part, ()):
-                        found.append(topic.codec.decode(record.value))
-            return found
-        finally:
-            await consumer.stop()
+        name = f"{self.run}-{topic.name}"
+        records = await read_topic(self.platform.kafka_bootstrap_servers, name, topic.partitions)
+        return [topic.codec.decode(record.value) for record in records]
 
 
 @asynccontextmanager

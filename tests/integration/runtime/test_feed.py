@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import msgspec
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from deploy.local import topics as kafka_topics
@@ -29,6 +29,7 @@ from shared.kernel.errors import ExitCode, Fatal
 from shared.runtime.state import unframe
 from tests.support.counting import TIME_LIMIT_US, Count, WorkerSettings, counting_feed
 from tests.support.platform import EmbeddedPlatform
+from tests.support.topic_reading import read_topic
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.platform
@@ -126,20 +127,8 @@ async def test_each_event_has_its_output_and_repeats_do_not_differ(settings: Wor
 
 
 async def read_all(settings: WorkerSettings, topic: str) -> list[bytes]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers)
-    await consumer.start()
-    try:
-        partitions = [TopicPartition(settings.topic_prefix + topic, number) for number in range(8)]
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning(*partitions)
-        ends = await consumer.end_offsets(partitions)
-        values: list[bytes] = []
-        while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
-            for records in (await consumer.getmany(timeout_ms=200)).values():
-                values += [record.value for record in records]
-        return values
-    finally:
-        await consumer.stop()
+    records = await read_topic(settings.kafka_bootstrap_servers, settings.topic_prefix + topic)
+    return [record.value for record in records]
 
 
 async def test_a_worker_that_slept_through_its_session_cannot_write_any_more(settings: WorkerSettings) -> None:
