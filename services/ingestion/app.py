@@ -7,8 +7,9 @@ from services.ingestion.adapters.catalogue import RegisteredCatalogue
 from services.ingestion.adapters.inbound_log import KafkaInboundLog
 from services.ingestion.adapters.json_schema import compile_schema
 from services.ingestion.adapters.registrations import SqlRegistrations, metadata
-from services.ingestion.api import collection, registration
+from services.ingestion.api import answers, registration
 from services.ingestion.api.body import Admission
+from services.ingestion.api.collection import CollectionDoor
 from services.ingestion.handlers.collection import CollectionHandlers
 from services.ingestion.handlers.registration import RegistrationHandlers
 from services.ingestion.metrics import IngestionMetrics
@@ -36,12 +37,12 @@ def build(settings: Settings) -> Process:
     catalogue = RegisteredCatalogue(registrations, compile_schema)
     stage = stream.stage(lambda: catalogue.datasets, catalogue.learn, settings.tenant, settings.clock)
     feed = StageFeed(stage, settings, producer, StageMetrics("ingestion", registry))
-    app = create_api("ingestion", _DOC, health, registry)
-    collection.add_error_table(app)
-    collecting = CollectionHandlers(catalogue, KafkaInboundLog(producer), settings.tenant, settings.in_flight_max)
-    app.include_router(collection.routes(collecting, Admission(settings, metrics), metrics))
+    api = create_api("ingestion", _DOC, health, registry)
     registering = RegistrationHandlers(registrations, catalogue, compile_schema, WallClock(), settings.tenant)
-    app.include_router(registration.routes(registering))
+    api.include_router(registration.routes(registering))
+    answers.describe(api)
+    collecting = CollectionHandlers(catalogue, KafkaInboundLog(producer), settings.tenant, settings.in_flight_max)
+    app = CollectionDoor(api, collecting, Admission(settings, metrics), metrics)
     for name, ping in (("sql", database.ping), ("kafka", producer.ping), ("feed", feed.ping)):
         health.add(name, ping)
     return Process("ingestion", settings, app, health, (database, producer, catalogue, feed))

@@ -8,6 +8,7 @@ from services.ingestion.domain.acceptance import Dataset
 from services.ingestion.domain.registrations import Connection, DatasetDefinition, SchemaDefinition
 from services.ingestion.errors import Violation
 from shared.contracts.headers import Headers
+from shared.kernel.errors import Retryable
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +23,9 @@ class Durable:
 class InboundLog(Protocol):
     """Appends to `inbound`."""
 
-    async def append(self, key: str, raw: bytes, headers: Headers) -> Durable:
-        """Returns once the record is durable. Raises Retryable when that is not known: the same may be sent again."""
+    async def append(self, records: Sequence[tuple[str, bytes]], headers: Headers) -> Sequence[Durable | Retryable]:
+        """Appends records (key, value) and returns once each is durable, or is not known to be: then the same may be
+        sent again. Outcomes stand in the order of the records. Raises Retryable for all of them."""
         ...
 
 

@@ -4,6 +4,7 @@ Settings measured on a real broker: acks=all, idempotence, snappy, no linger, on
 """
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -155,6 +156,26 @@ class Producer(Service):
             ) from error
         return Receipt(metadata.partition, metadata.offset, metadata.timestamp or time.time_ns() // 1_000_000)
 
+    async def send_all(
+        self, topic: Topic, records: Sequence[tuple[str, bytes]], headers: Headers = (), timeout_s: float = 10.0
+    ) -> Sequence[Receipt | Retryable]:
+        """Sends encoded records by key; returns once each is durable or not known to be, outcomes in their order.
+
+        Records join the batches that other callers have begun, so that many small calls cost few requests.
+        """
+        client, sent = self._ready(), list[asyncio.Future[Any]]()
+        name, listed = self._prefix + topic.name, list(headers)
+        with contextlib.suppress(TimeoutError, KafkaError):  # outcomes are read from the futures
+            async with asyncio.timeout(timeout_s):
+                for key, raw in records:
+                    sent.append(await _sent(client, name, key, raw, destination(topic, key), listed))
+                await (sent[0] if len(sent) == 1 else asyncio.wait(sent))
+        sent += [asyncio.Future() for _ in range(len(records) - len(sent))]
+        outcomes = [_receipt(future, topic, timeout_s) for future in sent]
+        if any(isinstance(outcome, Retryable) for outcome in outcomes):
+            await self._renew(client)
+        return outcomes
+
     async def _renew(self, broken: AIOKafkaProducer) -> None:
         async with self._renewal:
             if self._client is not broken or broken is None:
@@ -181,6 +202,30 @@ class Producer(Service):
             for builder in _fill(client, group):
                 futures.append(await client.send_batch(builder, topic, partition=partition))
         return futures
+
+
+async def _sent(
+    client: AIOKafkaProducer, name: str, key: str, raw: bytes, partition: int, headers: list[tuple[str, bytes]]
+) -> "asyncio.Future[Any]":
+    """Hands one record over; what the client refuses itself fails like what the broker refuses."""
+    try:
+        future: asyncio.Future[Any] = await client.send(
+            name, raw, key=key.encode(), partition=partition, headers=headers
+        )
+    except KafkaError as error:
+        future = asyncio.Future()
+        future.set_exception(error)
+    return future
+
+
+def _receipt(sent: "asyncio.Future[Any]", topic: Topic, timeout_s: float) -> Receipt | Retryable:
+    """Returns what became of a record; one that is under way still is given up."""
+    if sent.cancel() or sent.cancelled():
+        return Retryable(f"Kafka did not confirm a record for {topic.name} within {timeout_s:g} s")
+    if (error := sent.exception()) is not None:
+        return Retryable(f"Kafka did not confirm a record for {topic.name}: {type(error).__name__} {error}")
+    metadata = sent.result()
+    return Receipt(metadata.partition, metadata.offset, metadata.timestamp or time.time_ns() // 1_000_000)
 
 
 def _fill(client: AIOKafkaProducer, messages: Iterable[Message]) -> Iterable[Any]:

@@ -41,6 +41,14 @@ def status_of(error: FreshetError) -> int:
     return 503 if isinstance(error, Retryable) else 500
 
 
+def refusal(error: Rejected | Retryable) -> JSONResponse:
+    """Returns the answer to a request that was refused for good or for now."""
+    if isinstance(error, Retryable):
+        return problem(503, "Not now", f"{error}; send the same request again later")
+    title = error.reason.replace("_", " ").capitalize()
+    return problem(status_of(error), title, str(error), reason=error.reason, **error.details())
+
+
 def create_api(service: str, doc: str, health: Health, registry: CollectorRegistry) -> FastAPI:
     """Returns a FastAPI application with /livez, /readyz, /metrics and the error table; `api.py` adds the routes.
 
@@ -76,12 +84,11 @@ def _add_observability(api: FastAPI, health: Health, registry: CollectorRegistry
 def _add_error_table(api: FastAPI) -> None:
     @api.exception_handler(Rejected)
     async def rejected(_: Request, error: Rejected) -> JSONResponse:
-        title = error.reason.replace("_", " ").capitalize()
-        return problem(status_of(error), title, str(error), reason=error.reason, **error.details())
+        return refusal(error)
 
     @api.exception_handler(Retryable)
     async def retryable(_: Request, error: Retryable) -> JSONResponse:
-        return problem(503, "Not now", f"{error}; send the same request again later")
+        return refusal(error)
 
     @api.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -105,6 +112,7 @@ class HttpServer(uvicorn.Server):
                 access_log=False,
                 log_config=None,
                 server_header=False,
+                proxy_headers=False,  # nobody asks for a client's address
                 timeout_graceful_shutdown=5,
             )
         )

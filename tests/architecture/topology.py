@@ -51,7 +51,7 @@ def _classify(call: ast.Call, opened: Opened) -> None:
             opened.written |= set(_constants(keywords["outputs"])) if "outputs" in keywords else set()
         case "Outbox":
             opened.written |= {name for argument in call.args for name in _constants(argument)}
-        case "send" | "Output" if call.args:
+        case "send" | "send_all" | "Output" if call.args:
             opened.written |= set(_constants(call.args[0]))
         case "CompactedReader":
             opened.read |= {name for argument in call.args for name in _constants(argument)}

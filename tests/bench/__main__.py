@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +37,7 @@ _WARM_UP = 20_000
 
 def main() -> int:
     """Runs all measurements; returns 0."""
-    options = _parser().parse_args()
+    options, started = _parser().parse_args(), time.monotonic()
     source = choose_source(_GA4 if _GA4.is_dir() else None, users=options.events // 10, seed=0)
     _say(f"measuring with {source.name} events; this takes a few minutes")
     report: dict[str, Any] = {
@@ -49,6 +50,7 @@ def main() -> int:
         messages, segments = _prepare(embedded.settings, source)
         report["segments"] = segments
         report |= asyncio.run(_measure(embedded.settings, messages, options))
+    report["took_seconds"] = round(time.monotonic() - started)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(report, indent=2) + "\n")
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
@@ -59,8 +61,10 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--events", type=int, default=200_000, help="messages of the throughput measurement")
-    parser.add_argument("--rates", type=int, nargs="+", default=[500, 2_000], help="messages/s of the latency runs")
-    parser.add_argument("--seconds", type=float, default=20.0, help="length of each latency run")
+    parser.add_argument(
+        "--rates", type=int, nargs="+", default=[500, 2_000, 5_000], help="messages/s of the latency runs"
+    )
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of each latency run")
     parser.add_argument("--output", type=Path, default=_ROOT / ".freshet" / "bench.json", help="where the JSON goes")
     return parser
 

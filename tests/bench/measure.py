@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from tests.support.waiting import eventually
 
 GROUPS = frozenset({"ingestion", "segmentation", "profile_store"})
 _LIMIT_S = 600.0
-_SLICE_S = 0.05
+_SLICE_S = 0.005
 _UNLIMITED = 10_000
 
 
@@ -54,7 +55,7 @@ class Bench:
 
     async def throughput(self, messages: int) -> dict[str, Any]:
         """Sends `messages` as fast as Kafka takes them and waits for as many profile updates."""
-        before = usage(self.settings)
+        before, load = usage(self.settings), round(os.getloadavg()[0], 1)
         wanted = self.last.ends[PROFILE_UPDATES.name] + messages
         started = time.monotonic()
         await self._send(messages)
@@ -63,6 +64,7 @@ class Bench:
         await self._rest()
         return {
             "messages": messages,
+            "load_average_before": load,
             "seconds": round(seconds, 2),
             "events_per_second": round(messages / seconds),
             "sending_took_seconds": round(sent_s, 2),
@@ -72,7 +74,7 @@ class Bench:
 
     async def latency(self, rate: int, seconds: float) -> dict[str, Any]:
         """Sends at a steady rate and reads memberships as a consumer: from produced to read, in ms."""
-        reader = MembershipReader(self.settings.kafka_bootstrap_servers)
+        reader, load = MembershipReader(self.settings.kafka_bootstrap_servers), round(os.getloadavg()[0], 1)
         following = asyncio.create_task(reader.follow())
         try:
             await self._caught_up(reader)
@@ -83,6 +85,7 @@ class Bench:
                 await self._send(count)
                 sent += count
                 await asyncio.sleep(_SLICE_S)
+            took_s = time.monotonic() - started
             used = per_event(before, usage(self.settings), max(1, sent))
             await self._rest()
             await self._caught_up(reader)
@@ -90,7 +93,13 @@ class Bench:
             following.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await following
-        figures = {"messages_per_second": rate, "messages": sent, "memberships": reader.latency.count}
+        figures = {
+            "messages_per_second": rate,
+            "reached_per_second": round(sent / took_s),
+            "load_average_before": load,
+            "messages": sent,
+            "memberships": reader.latency.count,
+        }
         return {**figures, **reader.latency.summary(), "cpu_us_per_event": used}
 
     async def _send(self, count: int) -> None:

@@ -1,6 +1,5 @@
 """Takes messages over HTTP: valid and identified first, durable second, answered last."""
 
-import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -21,6 +20,7 @@ BATCH_BYTES_MAX = 16 * 1024 * 1024
 BATCH_ROWS_MAX = 1_000
 
 Outcome = Durable | Rejected | Retryable
+_Records = Sequence[tuple[ProfileId, bytes]]
 
 
 class _Batch(msgspec.Struct):
@@ -44,21 +44,20 @@ class CollectionHandlers:
     async def collect(self, connection_id: str, raw: bytes, headers: Headers = ()) -> Durable:
         """Takes one message. Raises Rejected (never valid) or Retryable (not known to be durable)."""
         connection = await self._connection(connection_id)
-        return await self._append(await self._check(connection, raw), raw, headers)
+        (outcome,) = await self._append([(await self._check(connection, raw), raw)], headers)
+        if isinstance(outcome, Retryable):
+            raise outcome
+        return outcome
 
     async def collect_batch(self, connection_id: str, raw: bytes, headers: Headers = ()) -> Sequence[Outcome]:
         """Takes each message by itself; outcomes stand in the order of the messages."""
         connection = await self._connection(connection_id)
-        parts = _batches.decode(raw).messages
+        parts = [bytes(part) for part in _batches.decode(raw).messages]
         if not 0 < len(parts) <= BATCH_ROWS_MAX:
             raise Rejected(f"a batch has 1 to {BATCH_ROWS_MAX} messages, this one has {len(parts)}", Reason.TOO_BIG)
-        checked = [await self._try_check(connection, bytes(part)) for part in parts]
-        sends = [
-            self._try_append(key, bytes(part), headers)
-            for key, part in zip(checked, parts, strict=True)
-            if not isinstance(key, Rejected)
-        ]
-        done = iter(await asyncio.gather(*sends))
+        checked = [await self._try_check(connection, part) for part in parts]
+        valid = [(key, part) for key, part in zip(checked, parts, strict=True) if not isinstance(key, Rejected)]
+        done = iter(await self._append(valid, headers))
         return [key if isinstance(key, Rejected) else next(done) for key in checked]
 
     async def _connection(self, connection_id: str) -> Connection:
@@ -94,17 +93,16 @@ class CollectionHandlers:
         except Rejected as error:
             return error
 
-    async def _append(self, key: ProfileId, raw: bytes, headers: Headers) -> Durable:
-        if self.in_flight >= self._in_flight_max:
-            raise Retryable(f"{self.in_flight} messages wait for Kafka already")
-        self.in_flight += 1
+    async def _append(self, records: _Records, headers: Headers) -> Sequence[Durable | Retryable]:
+        """Appends as many of the records, from the first on, as may be in flight; the others are not taken."""
+        taken = records[: max(0, self._in_flight_max - self.in_flight)]
+        refused = [Retryable(f"{self._in_flight_max} messages wait for Kafka already")] * (len(records) - len(taken))
+        if not taken:
+            return refused
+        self.in_flight += len(taken)
         try:
-            return await self._log.append(key, raw, headers)
-        finally:
-            self.in_flight -= 1
-
-    async def _try_append(self, key: ProfileId, raw: bytes, headers: Headers) -> Durable | Retryable:
-        try:
-            return await self._append(key, raw, headers)
+            return [*await self._log.append(taken, headers), *refused]
         except Retryable as error:
-            return error
+            return [error] * len(taken) + refused
+        finally:
+            self.in_flight -= len(taken)

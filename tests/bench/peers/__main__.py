@@ -11,6 +11,7 @@ import os
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -21,18 +22,17 @@ from deploy.local import topics
 from shared.contracts.topics import EVENTS, PROFILE_UPDATES
 from tests.bench.machine import machine
 from tests.bench.peers import measure
-from tests.bench.peers.peers import OURS, Peer, available, summary
+from tests.bench.peers.peers import OURS, available, summary
 from tests.bench.runtime.load import Loader, facts
 from tests.support.platform import EmbeddedPlatform
 
 _ROOT = Path(__file__).parents[3]
 _GA4 = _ROOT.parent / "shared" / "data" / "ga4_merch_store"
-_SECONDS = 3
 _RESULT = _ROOT / "tests" / "bench" / "results" / "peers.json"
 
 
 def main() -> int:
-    options = _parser().parse_args()
+    options, started = _parser().parse_args(), time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="freshet-bench-") as folder,
         EmbeddedPlatform.started(kafka_heap_mb=1024) as embedded,
@@ -43,6 +43,7 @@ def main() -> int:
         "command": " ".join(["python -m tests.bench.peers", *sys.argv[1:]]),
         "machine": machine(),
         "source": "ga4" if _GA4.is_dir() else "synthetic",
+        "took_seconds": round(time.monotonic() - started),
         **found,
     }
     options.output.write_text(json.dumps(report, indent=2) + "\n")
@@ -63,40 +64,34 @@ def _parser() -> argparse.ArgumentParser:
 async def _run(embedded: EmbeddedPlatform, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     peers, missing = available(embedded, folder, say)
     peers = [peer for peer in peers if not options.peers or peer.name in options.peers]
-    rows = list(islice(facts(_GA4 if _GA4.is_dir() else None, options.events), options.events))
+    wanted = max([options.events, *(measure.rows_for_latency(peer) for peer in peers)])
+    rows = list(facts(_GA4 if _GA4.is_dir() else None, wanted))
     specs = {f"{measure.LOADED}{topic.name}": topic for topic in (EVENTS, PROFILE_UPDATES)}
     await topics.create(embedded.kafka_bootstrap_servers, specs)
-    say(f"loading {len(rows):,} events")
     async with Loader(embedded.kafka_bootstrap_servers, measure.LOADED) as loader:
-        await loader.all(iter(rows))
+        loaded = await loader.all(islice(rows, options.events))
+    say(f"loaded {loaded:,} events")
     rounds: dict[str, list[dict[str, Any]]] = {peer.name: [] for peer in peers}
     for number in range(options.rounds):
         for peer in peers:
             load = round(os.getloadavg()[0], 1)
-            one = await measure.throughput(peer, embedded, len(rows), folder)
+            one = await measure.throughput(peer, embedded, loaded, folder)
             rounds[peer.name].append({"round": number + 1, "load_average": load, **one})
             say(f"{peer.name}: {one}")
-    latencies: dict[str, list[dict[str, Any]]] = {}
-    for peer in [] if options.no_latency else peers:
-        latencies[peer.name] = [await _latency(peer, embedded, rows, rate, folder) for rate in peer.rates]
+    latencies: dict[str, Any] = {}
+    for peer in (peer for peer in peers if peer.rates and not options.no_latency):
+        load = round(os.getloadavg()[0], 1)
+        latencies[peer.name] = {"load_average": load, "rates": await measure.latencies(peer, embedded, rows, folder)}
+        say(f"{peer.name}: {latencies[peer.name]}")
     return {
         "peers": summary(peers),
         "left_out": missing,
-        "preloaded_events": len(rows),
+        "preloaded_events": loaded,
         "throughput": {name: _medians(found) for name, found in rounds.items()},
         "ours_is_times_as_fast": _ratios(rounds, "events_per_second"),
         "ours_uses_times_the_cpu": _ratios(rounds, "cpu_us_per_event"),
         "latency": latencies,
     }
-
-
-async def _latency(
-    peer: Peer, embedded: EmbeddedPlatform, rows: Sequence[Any], rate: int, folder: Path
-) -> dict[str, Any]:
-    needed = rate * (2 + _SECONDS) + 500
-    found = await measure.latency(peer, embedded, rows[:needed], rate, folder)
-    say(f"{peer.name}: {found}")
-    return found
 
 
 def _medians(found: Sequence[dict[str, Any]]) -> dict[str, Any]:

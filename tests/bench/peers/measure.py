@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -23,8 +24,12 @@ LOADED = "loaded-"
 _COUNTED_FROM, _COUNTED_TO = 0.25, 0.85
 _LIMIT_S = 90.0
 _WARM_EVENTS = 500
+_WARM_LIMIT_S = 10.0
 _DRAIN_LIMIT_S = 5.0
-_KEPT_UP = 0.95
+_WARM_S, _MEASURED_S = 1, 3
+
+_Read = tuple[int, float]
+"""An output that has been read: when its event was handed over (ms since the epoch), and its age then (ms)."""
 
 
 async def throughput(peer: Peer, platform: EmbeddedPlatform, events: int, folder: Path) -> dict[str, Any]:
@@ -54,40 +59,53 @@ async def throughput(peer: Peer, platform: EmbeddedPlatform, events: int, folder
     }
 
 
-async def latency(
-    peer: Peer, platform: EmbeddedPlatform, rows: Sequence[Row], rate: int, folder: Path
-) -> dict[str, Any]:
-    """Offers rows at a steady rate to the running peer; from handed to Kafka until a consumer has read the output.
+def rows_for_latency(peer: Peer) -> int:
+    """Returns how many rows `latencies` can use."""
+    return _WARM_EVENTS + sum(peer.rates) * (_WARM_S + _MEASURED_S)
 
-    Outputs that come later than 5 s after the last event are not waited for; `outputs` tells how many came.
-    """
+
+async def latencies(peer: Peer, platform: EmbeddedPlatform, rows: Sequence[Row], folder: Path) -> list[dict[str, Any]]:
+    """Offers rows to one running peer at each of its rates in turn; from handed to Kafka until a consumer has read the
+    output. A rate after which outputs are missing is the last one: what was left behind would count for the next."""
     prefix = f"l{uuid4().hex[:6]}-"
     specs = {f"{prefix}{topic.name}": topic for topic in (EVENTS, PROFILE_UPDATES)}
     await topics.create(platform.kafka_bootstrap_servers, specs)
-    run = await _new_run(peer, platform, prefix, folder)
-    async with Child.running(peer, run, platform) as child, Loader(platform.kafka_bootstrap_servers, prefix) as loader:
-        following = asyncio.create_task(_follow(peer, run, platform, found := list[_Read]()))
-        try:
-            await loader.steadily(rows[:_WARM_EVENTS], _WARM_EVENTS)
-            await _until(found, _WARM_EVENTS, _LIMIT_S)
-            warm = rate * 2
-            await loader.steadily(rows[_WARM_EVENTS : _WARM_EVENTS + warm], rate)
-            before, started_ms = child.seen(0), time.time_ns() // 1_000_000
-            measured = rows[_WARM_EVENTS + warm :]
-            reached = await loader.steadily(measured, rate)
-            after = child.seen(0)
-            await _until(found, len(rows), _DRAIN_LIMIT_S, insist=False)
-        finally:
-            following.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await following
-    outcomes = [age_ms for at_ms, age_ms in found if at_ms >= started_ms]
+    run = replace(await _new_run(peer, platform, prefix, folder), hurried=True)
+    results, left = [], iter(rows)
+    async with (
+        Child.running(peer, run, platform) as child,
+        Loader(platform.kafka_bootstrap_servers, prefix) as loader,
+        _following(peer, run, platform) as found,
+    ):
+        await loader.steadily(list(islice(left, _WARM_EVENTS)), _WARM_EVENTS)
+        await _until(found, _WARM_EVENTS, _LIMIT_S)
+        for rate in peer.rates:
+            results.append(await _latency(child, loader, found, left, rate))
+            if results[-1]["outputs"] < results[-1]["events"]:
+                break
+    return results
+
+
+async def _latency(
+    child: Child, loader: Loader, found: Sequence[_Read], left: Iterator[Row], rate: int
+) -> dict[str, Any]:
+    before_all = len(found)
+    await loader.steadily(list(islice(left, rate * _WARM_S)), rate)
+    await _until(found, before_all + rate * _WARM_S, _WARM_LIMIT_S, insist=False)
+    measured = list(islice(left, rate * _MEASURED_S))
+    offered = rate * _WARM_S + len(measured)
+    before, started_ms = child.seen(0), time.time_ns() // 1_000_000
+    reached = await loader.steadily(measured, rate)
+    after, behind = child.seen(0), before_all + offered - len(found)
+    await _until(found, before_all + offered, _DRAIN_LIMIT_S, insist=False)
+    outcomes = [age_ms for at_ms, age_ms in found[before_all:] if at_ms >= started_ms]
     return {
         "offered_per_second": rate,
         "reached_per_second": round(reached),
         "events": len(measured),
         "outputs": len(outcomes),
-        "kept_up": len(found) >= len(rows) * _KEPT_UP,
+        "behind_at_end": behind,
+        "kept_up": behind < rate and len(found) >= before_all + offered,
         **percentiles(outcomes),
         "cpu_percent": round(100 * (after.cpu_s - before.cpu_s) / (after.at_s - before.at_s), 1),
     }
@@ -110,16 +128,24 @@ class _Spec:
     config: dict[str, str]
 
 
-_Read = tuple[int, float]
-"""An output that has been read: when its event was handed over (ms since the epoch), and its age then (ms)."""
-
-
 async def _until(found: Sequence[_Read], count: int, limit_s: float, *, insist: bool = True) -> None:
     end = time.monotonic() + limit_s
     while len(found) < count and time.monotonic() < end:  # noqa: ASYNC110 - with a limit, and what is read has no event
         await asyncio.sleep(0.02)
     if insist and len(found) < count:
         raise RuntimeError(f"{len(found)} of {count} outputs within {limit_s:g} s")
+
+
+@contextlib.asynccontextmanager
+async def _following(peer: Peer, run: Run, platform: EmbeddedPlatform) -> AsyncIterator[Sequence[_Read]]:
+    """Notes outputs as they are read, for the block."""
+    following = asyncio.create_task(_follow(peer, run, platform, found := list[_Read]()))
+    try:
+        yield found
+    finally:
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
 
 
 async def _follow(peer: Peer, run: Run, platform: EmbeddedPlatform, found: list[_Read]) -> None:

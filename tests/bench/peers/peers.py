@@ -19,16 +19,23 @@ from tests.support.platform import EmbeddedPlatform
 OURS = "freshet"
 CACHED = "kafka_streams_cached"
 
+_EXACTLY_ONCE = "exactly_once_v2"
+_LINGER_MS = "0"
+_COMMIT_MS = "25"
+"""An output is seen when its transaction has ended: shorter is sooner, and dearer. Below it commits do nothing else."""
+
 Progress = Literal["fences", "outputs", "committed", "reported"]
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of one peer. `prefix` names topics: `<prefix>events` is read, `<prefix>profile-updates` written."""
+    """One run of one peer. `prefix` names topics: `<prefix>events` is read, `<prefix>profile-updates` written.
+    `hurried`: the peer is set for latency, as its users would set it; otherwise as for throughput."""
 
     name: str
     prefix: str
     folder: Path
+    hurried: bool = False
 
     @property
     def source(self) -> str:
@@ -50,7 +57,7 @@ class Peer:
     share: float
     progress: Progress
     command: Callable[[Run], Sequence[str]]
-    rates: tuple[int, ...] = (2_000, 10_000)
+    rates: tuple[int, ...] = (1_000, 5_000, 10_000)
     transactional: bool = False
     changelog: str = ""
 
@@ -99,27 +106,31 @@ def _quixstreams(platform: EmbeddedPlatform, python: Path) -> Peer:
             run.source,
             run.target,
             str(run.folder),
+            _LINGER_MS if run.hurried else "",
         ]
 
-    return Peer("quixstreams", "stateful function in RocksDB with a changelog", 0.2, "outputs", command)
+    what = "stateful function in RocksDB with a changelog; for latency linger.ms 0"
+    return Peer("quixstreams", what, 0.2, "outputs", command)
 
 
 def _kafka_streams(platform: EmbeddedPlatform, java_command: Sequence[str]) -> list[Peer]:
     def starts(guarantee: str, cache: str) -> Callable[[Run], Sequence[str]]:
         def command(run: Run) -> Sequence[str]:
             names = [platform.kafka_bootstrap_servers, run.name, run.source, run.target, str(run.folder)]
-            return [*java_command, *names, guarantee, cache]
+            hurry = [_LINGER_MS, _COMMIT_MS if guarantee == _EXACTLY_ONCE else ""] if run.hurried else []
+            return [*java_command, *names, guarantee, cache, *hurry]
 
         return command
 
     uncached, cached = starts("at_least_once", "0"), starts("at_least_once", "-1")
-    exactly_once = starts("exactly_once_v2", "0")
+    exactly_once = starts(_EXACTLY_ONCE, "0")
+    what = "RocksDB, cache 0: one output per event; for latency linger.ms 0 (its default: 100)"
     return [
-        Peer("kafka_streams", "RocksDB, cache 0: one output per event", 1.0, "outputs", uncached),
+        Peer("kafka_streams", what, 1.0, "outputs", uncached),
         Peer(CACHED, "RocksDB, default cache: few outputs, shown every 30 s", 1.0, "reported", cached, rates=()),
         Peer(
             "kafka_streams_exactly_once",
-            "RocksDB, cache 0, exactly_once_v2",
+            "RocksDB, cache 0, exactly_once_v2; for latency linger.ms 0 and commit.interval.ms 25 (defaults: 100)",
             1.0,
             "committed",
             exactly_once,

@@ -1,7 +1,7 @@
 """The aggregate in quixstreams: a stateful function (RocksDB with a changelog) and `to_topic`; defaults but for lz4.
 
 Run by file name with the interpreter of an environment of its own: it imports nothing of the project.
-Arguments: BOOTSTRAP GROUP SOURCE TARGET FOLDER.
+Arguments: BOOTSTRAP GROUP SOURCE TARGET FOLDER LINGER_MS (empty: as it comes).
 """
 
 import sys
@@ -20,14 +20,14 @@ def aggregate(fact: dict[str, Any], state: Any) -> dict[str, Any]:
 
 
 def main() -> None:
-    bootstrap_servers, group, source, target, folder = sys.argv[1:]
+    bootstrap_servers, group, source, target, folder, linger_ms = sys.argv[1:]
     app = quixstreams.Application(
         broker_address=bootstrap_servers,
         consumer_group=group,
         auto_offset_reset="earliest",
         state_dir=folder,
         loglevel="ERROR",
-        producer_extra_config={"compression.type": "lz4"},
+        producer_extra_config={"compression.type": "lz4"} | ({"linger.ms": linger_ms} if linger_ms else {}),
     )
     facts = app.topic(source, key_deserializer="bytes", value_deserializer="json")
     totals = app.topic(target, key_serializer="bytes", value_serializer="json")

@@ -2,12 +2,13 @@
 
 GA4 events if the data is beside the project, synthetic ones otherwise, on the stream clock. Broker, Redis, sender and
 reader share the machine with the workers. `--only` picks parts: bare, segmentation, latency, idle, recovery, rebuild,
-deadlines.
+deadlines, http. Parts that are not run keep their figures in the output; `measured` says when each was taken, and how.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
@@ -20,7 +21,7 @@ from uuid import uuid4
 from tests.bench.machine import machine
 from tests.bench.pql.definitions import definitions
 from tests.bench.pql.workload import load
-from tests.bench.runtime import measure
+from tests.bench.runtime import http_door, measure
 from tests.bench.runtime.load import Loader, Row, facts
 from tests.bench.runtime.stages import AGGREGATE, RINGING, SEGMENTATION
 from tests.bench.runtime.stand import Stand, standing
@@ -124,6 +125,10 @@ class Bench:
         async with self._live(RINGING, 0, clock="wall") as spec:
             return await measure.deadlines(self.stand, spec, _DEADLINES, 2_000)
 
+    async def http(self) -> Any:
+        """The services that it starts go on: it is the last part."""
+        return await http_door.measure(self.stand.platform, self.folder, self.data)
+
     def _live(self, kind: str, segments: int, **more: str) -> "_Live":
         more |= {"segments": str(self._segments(segments))} if segments else {}
         run = uuid4().hex[:6]
@@ -158,33 +163,39 @@ PARTS: dict[str, Callable[[Bench], Awaitable[Any]]] = {
     "recovery": Bench.recovery,
     "rebuild": Bench.rebuild,
     "deadlines": Bench.deadlines,
+    "http": Bench.http,
 }
 
 
 def main() -> int:
     """Runs the parts asked for; returns 0."""
     options = _parser().parse_args()
-    report: dict[str, Any] = {
+    report: dict[str, Any] = json.loads(options.output.read_text()) if options.output.exists() else {}
+    report |= {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["python -m tests.bench.runtime", *sys.argv[1:]]),
         "machine": machine(),
+        "measured": report.get("measured", {}),
     }
     with EmbeddedPlatform.started() as platform, tempfile.TemporaryDirectory() as folder:
-        report |= asyncio.run(_measure(platform, options, Path(folder)))
+        asyncio.run(_measure(platform, options, Path(folder), report))
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(report, indent=2) + "\n")
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
     return 0
 
 
-async def _measure(platform: EmbeddedPlatform, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+async def _measure(
+    platform: EmbeddedPlatform, options: argparse.Namespace, folder: Path, report: dict[str, Any]
+) -> None:
     async with standing(platform) as stand:
         bench = Bench(stand, options, folder)
-        report: dict[str, Any] = {"source": bench.source}
-        for name in options.only:
+        report["source"] = bench.source
+        for name in (name for name in PARTS if name in options.only):
             say(f"measuring {name}")
+            load = round(os.getloadavg()[0], 2)
             report[name] = await PARTS[name](bench)
-    return report
+            report["measured"][name] = {"date": report["date"], "command": report["command"], "load_before": load}
 
 
 def _parser() -> argparse.ArgumentParser:

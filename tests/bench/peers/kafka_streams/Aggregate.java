@@ -25,7 +25,8 @@ import org.apache.kafka.streams.state.KeyValueStore;
 /**
  * The aggregate in Kafka Streams: count, sum of order values and newest occurred_at of each profile, in RocksDB with a
  * changelog, one JSON record out per update. Arguments: bootstrap servers, application id, source, target, state
- * folder, guarantee, cache bytes (-1 leaves the default). Prints "processed N" ten times a second.
+ * folder, guarantee, cache bytes (-1 leaves the default), then linger ms and commit interval ms where they are to
+ * differ from the defaults. Prints "processed N" ten times a second.
  */
 public final class Aggregate {
     @JsonIgnoreProperties(ignoreUnknown = true)
@@ -105,6 +106,12 @@ public final class Aggregate {
         properties.put("producer.compression.type", "lz4");
         if (!args[6].equals("-1")) {
             properties.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, args[6]);
+        }
+        if (args.length > 7 && !args[7].isEmpty()) {
+            properties.put("producer.linger.ms", args[7]);
+        }
+        if (args.length > 8 && !args[8].isEmpty()) {
+            properties.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, args[8]);
         }
         return properties;
     }

@@ -1,7 +1,7 @@
 """The service's HTTP doors over real SQLite and an in-memory log."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +12,9 @@ from prometheus_client import CollectorRegistry
 from services.ingestion.adapters.catalogue import RegisteredCatalogue
 from services.ingestion.adapters.json_schema import compile_schema
 from services.ingestion.adapters.registrations import SqlRegistrations, metadata
-from services.ingestion.api import collection, registration
+from services.ingestion.api import answers, registration
 from services.ingestion.api.body import Admission
+from services.ingestion.api.collection import CollectionDoor
 from services.ingestion.handlers.collection import CollectionHandlers
 from services.ingestion.handlers.registration import RegistrationHandlers
 from services.ingestion.metrics import IngestionMetrics
@@ -39,17 +40,23 @@ class MemoryLog:
     entered: asyncio.Event = field(default_factory=asyncio.Event)
     open_: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def append(self, key: str, raw: bytes, headers: Headers) -> Durable:
+    async def append(self, records: Sequence[tuple[str, bytes]], headers: Headers) -> Sequence[Durable | Retryable]:
         self.entered.set()
         await self.open_.wait()
-        if self.down or key in self.refuse_keys:
-            raise Retryable("Kafka did not confirm a record")
+        if self.down:
+            raise Retryable("the Kafka producer is not connected yet")
+        return [self._append(key, raw, headers) for key, raw in records]
+
+    def _append(self, key: str, raw: bytes, headers: Headers) -> Durable | Retryable:
+        if key in self.refuse_keys:
+            return Retryable("Kafka did not confirm a record")
         self.rows.append((key, raw, headers))
         return Durable(0, len(self.rows) - 1, 1_000)
 
 
 @dataclass
 class Doors:
+    app: CollectionDoor
     client: httpx.AsyncClient
     log: MemoryLog
     catalogue: RegisteredCatalogue
@@ -77,16 +84,16 @@ async def open_doors(folder: Path, **settings: object) -> AsyncIterator[Doors]:
     await catalogue.start()
     log = MemoryLog()
     log.open_.set()
-    app = create_api("ingestion", "", Health(), registry)
-    collection.add_error_table(app)
-    collecting = CollectionHandlers(catalogue, log, TENANT, configured.in_flight_max)
-    app.include_router(collection.routes(collecting, Admission(configured, metrics), metrics))
+    api = create_api("ingestion", "", Health(), registry)
     registering = RegistrationHandlers(registrations, catalogue, compile_schema, ManualClock(), TENANT)
-    app.include_router(registration.routes(registering))
+    api.include_router(registration.routes(registering))
+    answers.describe(api)
+    collecting = CollectionHandlers(catalogue, log, TENANT, configured.in_flight_max)
+    app = CollectionDoor(api, collecting, Admission(configured, metrics), metrics)
     transport = httpx.ASGITransport(app)
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://ingestion") as client:
-            yield Doors(client, log, catalogue, registrations, registry)
+            yield Doors(app, client, log, catalogue, registrations, registry)
     finally:
         await catalogue.stop()
         await database.stop()

@@ -211,3 +211,55 @@ async def test_messages_in_flight_are_bounded(tmp_path: Path) -> None:
         doors.log.open_.set()
 
         assert ((await first).status_code, second.status_code) == (200, 503)
+
+
+async def test_of_a_batch_that_does_not_fit_in_flight_the_first_messages_are_taken(tmp_path: Path) -> None:
+    async with open_doors(tmp_path, in_flight_max=2) as doors:
+        connection = await doors.post("/connections", {"name": "web"}, 201)
+        schema = await doors.post("/schemas", {"title": "any", "class": "event", "schema": {}}, 201)
+        dataset = await doors.post("/datasets", {"name": "any", "schemaId": schema["id"]}, 201)
+        messages = [body(event(_id=f"e{number}"), str(dataset["id"])) for number in range(3)]
+
+        answer = await doors.post(f"/collection/batch/{connection['id']}", {"messages": messages}, 207)
+        held = doors.registry.get_sample_value("freshet_ingestion_in_flight")
+
+    responses: Any = answer["responses"]
+    assert [None, None, 503] == [part.get("statusCode") for part in responses]
+    assert (["1000:0:0", "1000:0:1"], 0) == ([part["xactionId"] for part in responses[:2]], held)
+
+
+@pytest.mark.parametrize("path", ["/collection/", "/collection/a/b", "/collection/batch/", "/collection/batch/a/b"])
+async def test_what_names_no_connection_is_404(doors: Doors, path: str) -> None:
+    response = await doors.client.post(path, json={})
+
+    assert (404, "application/problem+json") == (response.status_code, response.headers["content-type"])
+
+
+async def test_messages_are_only_posted(doors: Doors, inlet: str) -> None:
+    response = await doors.client.get(inlet)
+
+    assert (405, "POST") == (response.status_code, response.headers["allow"])
+
+
+async def test_the_description_names_the_routes_in_front_of_fastapi(doors: Doors) -> None:
+    paths = (await doors.client.get("/openapi.json")).json()["paths"]
+
+    assert {"/collection/{connection_id}", "/collection/batch/{connection_id}", "/datasets"} <= set(paths)
+
+
+async def test_a_client_that_goes_before_its_body_is_complete_is_not_answered(doors: Doors, inlet: str) -> None:
+    parts = iter(
+        [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}],
+    )
+    sent: list[object] = []
+
+    async def receive() -> Any:
+        return next(parts)
+
+    async def send(part: object) -> None:
+        sent.append(part)
+
+    await doors.app({"type": "http", "method": "POST", "path": inlet, "headers": []}, receive, send)
+
+    held = doors.registry.get_sample_value("freshet_ingestion_in_flight_bytes")
+    assert ([], [], 0) == (sent, doors.log.rows, held)
