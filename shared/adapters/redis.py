@@ -9,6 +9,7 @@ from mode import Service
 from redis import asyncio as redis
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.exceptions import (
+    AuthenticationError,
     BusyLoadingError,
     ClusterError,
     ConnectionError,
@@ -19,9 +20,10 @@ from redis.exceptions import (
     TimeoutError,
 )
 
+from shared.adapters.redis_pipe import Pipe, Script
 from shared.kernel.errors import ExitCode, Fatal
 
-__all__ = ["RedisClient", "RedisError", "passes"]
+__all__ = ["AuthenticationError", "RedisClient", "RedisError", "ResponseError", "passes"]
 
 CLUSTER_SCHEME = "redis+cluster"
 _SOCKET_TIMEOUT_S = 10.0
@@ -65,6 +67,25 @@ class _Connection(redis.Connection):
             raise
 
 
+class _TlsConnection(_Connection, redis.SSLConnection):
+    """The same over TLS."""
+
+
+class _Redis(redis.Redis):
+    """A pool; scripts run through one connection that all callers share."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._pipe = Pipe(self.connection_pool.make_connection, _SOCKET_TIMEOUT_S)
+
+    def register_script(self, script: Any) -> Any:
+        return Script(self._pipe, script)
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        await self._pipe.close()
+        await super().aclose(close_connection_pool)
+
+
 class _Cluster(RedisCluster):
     """A cluster's client whose own errors (no node answers, a slot has no owner) are trouble that passes."""
 
@@ -80,13 +101,16 @@ def _connect(url: str) -> Any:
     """Returns a pool, or for `redis+cluster://[user:password@]host:port,host:port` a client of that cluster."""
     scheme, _, rest = url.partition("://")
     if scheme != CLUSTER_SCHEME:
-        return redis.Redis.from_url(
+        client = _Redis.from_url(
             url,
             socket_timeout=_SOCKET_TIMEOUT_S,
             socket_connect_timeout=2.0,
             health_check_interval=30,
             connection_class=_Connection,
         )
+        if scheme == "rediss":  # the URL's own class goes before the one that is named
+            client.connection_pool.connection_class = _TlsConnection
+        return client
     login, _, hosts = rest.rpartition("@")
     username, _, password = login.partition(":")
     pairs = [host.rpartition(":") for host in hosts.split("/")[0].split(",")]

@@ -32,7 +32,9 @@ from shared.runtime.context import Context, Limits
 from shared.runtime.fence import Fence
 from shared.runtime.logging import get_logger
 from shared.runtime.metrics import StageMetrics
+from shared.runtime.pace import Pace
 from shared.runtime.partition import PartitionWorker
+from shared.runtime.read_up import Answers
 from shared.runtime.settings import ClockSettings, KafkaSettings, RedisSettings
 from shared.runtime.stage import Stage
 
@@ -42,9 +44,7 @@ S = TypeVar("S")
 _RECORDS_MAX = 2_000
 _POLL_MS = 100
 _FULL_POLL_MS = 5
-_QUIET_RECORDS = 200
-_PACE_S = 0.01
-"""Caught up, records are let gather for this long: a batch costs as much for one record as for fifty."""
+_MORE_POLL_MS = 4
 _COMMIT_EVERY_S = 1.0
 _REVOKE_LIMIT_S = 3.0
 _STALL_LIMIT_S = 30.0
@@ -85,6 +85,7 @@ class StageFeed(Service, Generic[V, S]):
         self._full: set[int] = set()
         self._committed: dict[TopicPartition, int] = {}
         self._unread: dict[TopicPartition, int] = {}
+        self._answers = Answers()
         self._looked_at = time.monotonic()
         self._consumer = stage_consumer(
             settings.kafka_access,
@@ -93,6 +94,7 @@ class StageFeed(Service, Generic[V, S]):
             stage.name,
             settings.kafka_group_instance_id or None,
         )
+        self._rebalances = 0
         self._joined = asyncio.Event()
         self._log = get_logger("feed").bind(stage=stage.name)
         self._random = Random()  # noqa: S311 - spreads retries, nothing secret
@@ -137,8 +139,10 @@ class StageFeed(Service, Generic[V, S]):
         return Fence(self._redis, namespace, self._stage.name, partition, owner, Backoff(), self._random)
 
     async def _revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        self._rebalances += 1
         workers = [self._workers.pop(tp.partition) for tp in partitions if tp.partition in self._workers]
         self._committed.clear()
+        self._answers.forget()
         try:
             await asyncio.gather(*(worker.stop(_REVOKE_LIMIT_S) for worker in workers))
             await self._commit({TopicPartition(self._topic, w.partition): w.applied_offset for w in workers})
@@ -148,7 +152,9 @@ class StageFeed(Service, Generic[V, S]):
 
     @Service.task
     async def _poll(self) -> None:
-        """Fetches and distributes; waits a little when there is little, so that quiet hours cost no CPU."""
+        """Fetches and distributes; lets records gather when there are few, so that quiet hours cost little CPU."""
+        pace, wait_s, wall = Pace(), 0.0, self._context.wall
+        polled = 0 if wall is None else wall.now()
         while not self.should_stop:
             if not self._stage.gate():
                 self._consumer.pause(*self._consumer.assignment())
@@ -156,30 +162,36 @@ class StageFeed(Service, Generic[V, S]):
                 continue
             if self._consumer.paused():
                 self._consumer.resume(*self._consumer.paused())
-            wall = self._context.wall
-            began = 0 if wall is None else wall.now()
-            batches = await self._fetch()
+            began, polled = polled, 0 if wall is None else wall.now()
+            batches = await self._fetch(wait_s > 0)
             for tp, records in batches.items():
                 worker = self._workers.get(tp.partition)
                 if worker is not None:
                     await worker.put(records)
             if wall is not None:
                 self._tell_read_up(began, batches)
-            if 0 < sum(map(len, batches.values())) < _QUIET_RECORDS:
-                await asyncio.sleep(_PACE_S)
+            wait_s = pace.seconds(sum(map(len, batches.values())), time.monotonic())
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
 
     def _tell_read_up(self, began: int, fetched: Mapping[TopicPartition, object]) -> None:
-        """Tells workers whose log held nothing more at `began`, as the poll that began then has shown."""
+        """Tells workers whose log held nothing more at `began`, or when the broker was asked, if that is longer ago: an
+        answer that is late, as from a slow network, must not let deadlines fire ahead of the records in it."""
         for partition, worker in self._workers.items():
             tp = TopicPartition(self._topic, partition)
-            if tp in fetched or partition in self._full:
+            asked = self._answers.asked_at(tp, self._consumer.last_poll_timestamp(tp))
+            if tp in fetched or partition in self._full or asked is None:
                 continue
             end = self._consumer.highwater(tp)
             if end is not None and worker.handed_offset + 1 >= end:
-                worker.read_up(began)
+                worker.read_up(min(began, asked))
 
-    async def _fetch(self) -> dict[TopicPartition, list[ConsumerRecord]]:
-        """Polls the partitions that have room: one that is slow holds up no other, its records stay in Kafka."""
+    async def _fetch(self, paced: bool) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """Polls the partitions that have room: one that is slow holds up no other, its records stay in Kafka.
+
+        `paced`: records were let gather. The client has fetched ahead meanwhile, but only until the first few had
+        come; what came after those is there at once when it is asked again.
+        """
         for partition, worker in self._workers.items():
             if worker.inbox.is_full and partition not in self._full:
                 self._full.add(partition)
@@ -193,6 +205,16 @@ class StageFeed(Service, Generic[V, S]):
         found: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
             *wanted, timeout_ms=timeout_ms, max_records=_RECORDS_MAX
         )
+        if not paced or not found:
+            return found
+        rebalances = self._rebalances
+        more: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
+            *wanted, timeout_ms=_MORE_POLL_MS, max_records=_RECORDS_MAX
+        )
+        if rebalances != self._rebalances:
+            return more  # what was found before belongs to workers that are gone: it will be read again
+        for tp, records in more.items():
+            found.setdefault(tp, []).extend(records)
         return found
 
     @Service.task
@@ -241,6 +263,9 @@ class StageFeed(Service, Generic[V, S]):
             tp = TopicPartition(self._topic, partition)
             end = self._consumer.highwater(tp)
             lag = max(0, (end or 0) - worker.applied_offset - 1)
+            if worker.handed_offset < 0 and worker.position() < 0:
+                # Where a stateless stage began is Kafka's commit, which only the client knows before the first record.
+                lag = self._unread.get(tp, 0)
             if worker.applied_offset >= 0 or end is not None:
                 self._metrics.lag_records.labels(str(partition)).set(lag)
             waiting = max(lag, self._unread.get(tp, 0))

@@ -167,16 +167,22 @@ class Fence:
             found += await self._read(self._load, [redis_keys.fence(*self._where), *names])
         return found
 
-    async def due(self, until: int, limit: int) -> tuple[list[Due], int | None]:
+    async def due(
+        self, until: int, limit: int, decided: Mapping[str, int | None] | None = None
+    ) -> tuple[list[Due], int | None]:
         """Returns the earliest deadlines at or before `until` (µs), at most `limit`, and the one after them.
 
-        Raises Fatal as `apply` does.
+        `decided`: what batches that are not applied yet have decided since (None: no deadline). With it nothing may
+        be due although the one after is: then more of them must be applied first. Raises Fatal as `apply` does.
         """
         names = [redis_keys.fence(*self._where), redis_keys.deadlines(*self._where)]
         rows = await self._read(self._due, names, limit)
         entries = [Due(key.decode(), Micros(int(score))) for key, score in zip(rows[::2], rows[1::2], strict=True)]
+        hidden = entries[-1] if len(entries) > limit else None
+        if decided:
+            entries = overlaid(entries, hidden, decided)
         slice_ = [entry for entry in entries[:limit] if entry.at <= until]
-        rest = entries[len(slice_) :]
+        rest = entries[len(slice_) :] or ([hidden] if hidden else [])
         return slice_, rest[0].at if rest else None
 
     async def _read(self, script: Callable[..., Awaitable[Any]], names: Sequence[str], *args: Any) -> Any:
@@ -250,3 +256,15 @@ class Fence:
             else:
                 self.troubled = False
                 return result
+
+
+def overlaid(found: Sequence[Due], hidden: Due | None, decided: Mapping[str, int | None]) -> list[Due]:
+    """Puts decisions in the place of what Redis holds, in Redis' order. Nothing is known of what follows `hidden`."""
+    entries = [entry for entry in found if entry.key not in decided]
+    entries += [Due(key, Micros(at)) for key, at in decided.items() if at is not None]
+    entries.sort(key=_place)
+    return [entry for entry in entries if hidden is None or _place(entry) <= _place(hidden)]
+
+
+def _place(entry: Due) -> tuple[int, bytes]:
+    return entry.at, entry.key.encode()

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -39,6 +40,7 @@ class Settler(Generic[V, S]):
         self._fence = fence
         self._cache = cache
         self._queue: asyncio.Queue[Unsettled] = asyncio.Queue(context.limits.batches_unsettled_max)
+        self._under_way: deque[Unsettled] = deque()
         self._handed = self._settled = 0
         self.applied_offset = NO_OFFSET
         self.progressed_at = time.monotonic()
@@ -49,6 +51,15 @@ class Settler(Generic[V, S]):
         if self._queue.full():
             self._metrics.limit_reached.labels("unsettled").inc()
         await self._queue.put(batch)
+        self._under_way.append(batch)
+
+    def decided_deadlines(self) -> dict[str, int | None]:
+        """What batches that Redis may lack still have decided, the last decision of each key. None: no deadline."""
+        decided: dict[str, int | None] = {}
+        for batch in self._under_way:
+            if batch.commit is not None:
+                decided |= batch.commit.deadlines
+        return decided
 
     async def drained(self) -> None:
         """Returns once everything queued so far has settled: Redis then knows all that has been decided."""
@@ -80,6 +91,7 @@ class Settler(Generic[V, S]):
             self.applied_offset = batch.offset
             self.progressed_at = time.monotonic()
             self._observe(batch)
+            self._under_way.popleft()
             self._settled += 1
             self._queue.task_done()
 

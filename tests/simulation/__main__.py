@@ -12,7 +12,8 @@ import time
 
 from tests.simulation import table
 from tests.simulation.plan import plan
-from tests.simulation.runner import Report, reproduction, run_many, shrunk, told
+from tests.simulation.runner import Report, reproduction, shrunk, told
+from tests.simulation.shares import PROCESSES, run_shared
 
 
 def main() -> int:
@@ -20,6 +21,7 @@ def main() -> int:
     parser.add_argument("--schedules", type=int, default=20_000)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--failures", type=int, default=1, help="stop after so many failed")
+    parser.add_argument("--processes", type=int, default=PROCESSES, help="how many share the schedules")
     parser.add_argument("--seed", type=int, help="run this schedule only")
     parser.add_argument("--trace", action="store_true", help="tell the story of the schedule")
     parser.add_argument("--mutants", action="store_true", help="sow the defects and write MUTANTS.md")
@@ -27,10 +29,10 @@ def main() -> int:
     if given.mutants:
         return _mutants()
     first, schedules = (given.first, given.schedules) if given.seed is None else (given.seed, 1)
-    began, report = time.process_time(), Report()
-    for start in range(first, first + schedules, 10_000):
-        report.add(run_many(start, min(10_000, first + schedules - start), given.failures))
-        if schedules > 10_000:
+    began, report = time.monotonic(), Report()
+    for start in range(first, first + schedules, 20_000):
+        report.add(run_shared(start, min(20_000, first + schedules - start), given.failures, given.processes))
+        if schedules > 20_000:
             tell(f"{report.schedules:,} schedules, {len(report.failures)} failed")
         if len(report.failures) >= given.failures:
             break
@@ -39,7 +41,7 @@ def main() -> int:
     if given.seed is not None and given.trace:
         drawn = plan(given.seed)
         tell(told(shrunk(drawn) if report.failures else drawn))
-    tell(f"{report}\n{time.process_time() - began:.1f} s of CPU, seeds {first} to {first + report.schedules - 1}")
+    tell(f"{report}\n{time.monotonic() - began:.1f} s, {report.schedules:,} schedules from seed {first} on")
     return 1 if report.failures else 0
 
 

@@ -3,8 +3,9 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from shared.adapters.kafka import KafkaError, Message
 from tests.simulation.loop import WORLD, SimLoop
@@ -12,8 +13,7 @@ from tests.simulation.loop import WORLD, SimLoop
 REQUEST_TIMEOUT_S = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """A record as a consumer gets it."""
 
     topic: str

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from tests.simulation.plan import PARTITIONS, Fault
 
 if TYPE_CHECKING:
-    from tests.simulation.host import Host
+    from tests.simulation.host import Process
     from tests.simulation.world import World
 
 
@@ -15,7 +15,7 @@ def strike(world: "World", fault: Fault) -> None:
     _FAULTS[fault.kind](world, fault)
 
 
-def _somebody(world: "World", fault: Fault) -> "Host | None":
+def _somebody(world: "World", fault: Fault) -> "Process | None":
     alive = [host for host in world.hosts if not host.dead and not host.paused]
     return alive[int(fault.dice[0] * len(alive))] if alive else None
 
@@ -141,6 +141,7 @@ _FAULTS: dict[str, Callable[["World", Fault], None]] = {
     "Redis lost": _redis_lost,
     "redeliver": _distort,
     "skip": _distort,
+    "slow fetch": _distort,
     "truncate": _truncate,
     "truncate and roll back": _truncate_and_roll_back,
     "clock jump": _clock_jump,

@@ -1,9 +1,8 @@
-"""One life of a worker process: the loop around the real partition workers, as `StageFeed` runs it on aiokafka."""
+"""One life of a worker process: a loop of its own around the real partition workers, quicker than `StageFeed`'s."""
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
-from random import Random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shared.kernel.errors import ExitCode, Fatal
@@ -24,26 +23,78 @@ _POLL_S = 0.4
 _REVOKE_LIMIT_S = 3.0
 
 
-class Host(Life):
+class Process(Life):
     """A process that owns some partitions. `crashed`: the error that ends it."""
 
     def __init__(self, world: "World", name: str) -> None:
         super().__init__(name)
         self.world = world
-        self.workers: dict[int, PartitionWorker[Any, Any]] = {}
-        self.positions: dict[int, int] = {}
         self.crashed: BaseException | None = None
         self.distortion: tuple[str, float] | None = None
-        self.wake = asyncio.Event()
-        self._rebalance = asyncio.Lock()
+        self.rebalancing = asyncio.Lock()
         self._claims = 0
-        producer: Any = SimProducer(
+        self.producer: Any = SimProducer(
             world.loop, world.broker, world.delay_s, world.send_fate, world.note, world.plan.batch_rows
         )
+
+    @property
+    def workers(self) -> Mapping[int, PartitionWorker[Any, Any]]:
+        """The partitions it serves."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Begins to run."""
+        raise NotImplementedError
+
+    def appended(self, topic: str, partition: int) -> None:
+        """The broker has got a record."""
+        raise NotImplementedError
+
+    async def assigned(self, partition: int) -> None:
+        """The group gives it a partition."""
+        raise NotImplementedError
+
+    async def revoked(self, partition: int) -> None:
+        """The group takes a partition back."""
+        raise NotImplementedError
+
+    async def stop(self) -> None:
+        """The orderly end after a crash of one component: every partition is given up."""
+        raise NotImplementedError
+
+    def fence(self, partition: int) -> Fence:
+        """A fence with a token that tells this process, and which of its claims it is."""
+        self._claims += 1
+        token = f"{self.name}/{self._claims}"
+        redis: Any = SimRedisClient(self.world.network, self.world.redis, token)
+        random = self.world.random
+        return Fence(redis, NAMESPACE, self.world.stage.name, partition, token, Backoff(), random)
+
+    async def guarded(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except Exception as error:
+            await self.crash(error)
+
+    async def crash(self, error: BaseException) -> None:
+        """Takes note of what ends this process; it lives on for a moment, as the real one does."""
+        if self.crashed is None and not self.dead:
+            self.crashed = error
+            self.world.exited(self, error)
+
+
+class Host(Process):
+    """A process with a loop of its own around the workers, which takes less time than the feed's."""
+
+    def __init__(self, world: "World", name: str) -> None:
+        super().__init__(world, name)
+        self._workers: dict[int, PartitionWorker[Any, Any]] = {}
+        self.positions: dict[int, int] = {}
+        self.wake = asyncio.Event()
         wall = world.clock if world.plan.wall else None
         self._context: Context[Any, Any] = Context(
             stage=world.stage,
-            producer=producer,
+            producer=self.producer,
             metrics=world.metrics,
             limits=world.plan.limits,
             prefix="",
@@ -51,36 +102,30 @@ class Host(Life):
             wall=wall,
         )
 
+    @property
+    def workers(self) -> Mapping[int, PartitionWorker[Any, Any]]:
+        return self._workers
+
     def start(self) -> None:
         self.world.broker.listeners.append(self.appended)
-        self.world.loop.spawn(self, self._guarded(self._poll))
-        self.world.loop.spawn(self, self._guarded(self._regularly))
+        self.world.loop.spawn(self, self.guarded(self._poll))
+        self.world.loop.spawn(self, self.guarded(self._regularly))
 
     def appended(self, topic: str, partition: int) -> None:
         """The broker answers the fetch that was waiting."""
         if topic == self.world.stage.source.name and partition in self.positions:
             self.wake.set()
 
-    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await work()
-        except Exception as error:
-            await self.crash(error)
-
     async def assigned(self, partition: int) -> None:
         """Claims a partition and starts its worker, as the feed does. Rebalances come one after the other."""
-        async with self._rebalance:
+        async with self.rebalancing:
             await self._give_up(partition)  # it may hold it still, not knowing that it was taken away meanwhile
             await self._claim(partition)
 
     async def _claim(self, partition: int) -> None:
         world, topic = self.world, self.world.stage.source.name
-        self._claims += 1
-        token = f"{self.name}/{self._claims}"
-        redis: Any = SimRedisClient(world.network, world.redis, token)
-        fence = Fence(redis, NAMESPACE, world.stage.name, partition, token, Backoff(), Random(self._claims))
         try:
-            worker: PartitionWorker[Any, Any] = PartitionWorker(self._context, partition, fence)
+            worker: PartitionWorker[Any, Any] = PartitionWorker(self._context, partition, self.fence(partition))
             await worker.claim(world.broker.starts[topic, partition])
         except Exception as error:
             await self.crash(error)
@@ -89,19 +134,19 @@ class Host(Life):
         if position < 0:
             position = world.broker.committed.get((topic, partition), world.broker.starts[topic, partition])
         world.claimed(partition, position)
-        self.workers[partition], self.positions[partition] = worker, position
+        self._workers[partition], self.positions[partition] = worker, position
         worker.read_up(0)
         worker.start(self.crash)
         self.wake.set()
 
     async def revoked(self, partition: int) -> None:
         """Gives a partition up: finishes or abandons what is under way, then commits."""
-        async with self._rebalance:
+        async with self.rebalancing:
             if self.crashed is not None or self.world.owners[partition] is not self:  # else it was given back since
                 await self._give_up(partition)
 
     async def _give_up(self, partition: int) -> None:
-        worker = self.workers.pop(partition, None)
+        worker = self._workers.pop(partition, None)
         self.positions.pop(partition, None)
         if worker is None:
             return
@@ -114,14 +159,7 @@ class Host(Life):
             return
         self._commit(partition, worker)
 
-    async def crash(self, error: BaseException) -> None:
-        """Takes note of what ends this process; it lives on for a moment, as the real one does."""
-        if self.crashed is None and not self.dead:
-            self.crashed = error
-            self.world.exited(self, error)
-
     async def stop(self) -> None:
-        """The orderly end after a crash of one component: every partition is given up."""
         await asyncio.gather(*(self.revoked(partition) for partition in list(self.workers)))
 
     async def _poll(self) -> None:

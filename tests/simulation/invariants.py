@@ -34,7 +34,7 @@ def check(world: World) -> None:
         states = _states(world, partition)
         _i4(world, partition, states)
         _i2_i10(world, partition, states, expected)
-        _i3(world, partition, expected)
+        _i3(world, partition, states, expected)
         _i5(world, partition, expected, states)
         _i6(world, partition, expected)
 
@@ -55,28 +55,34 @@ def _i2_i10(world: World, partition: int, states: dict[str, tuple[int, Ledger]],
         return
     for key, account in sorted(expected.accounts.items()):
         _, state = states[key]
-        found = [state.events, state.duplicates, state.total, state.until]
-        wanted = [account.events, account.duplicates, account.total, account.until]
+        found = [state.events, state.duplicates, state.total]
+        wanted = [account.events, account.duplicates, account.total]
         if world.plan.time_is_sound:
-            found += [state.lapses, state.sequence]
-            wanted += [account.lapses, len(account.transitions)]
+            found += [state.until, state.lapses, state.sequence]
+            wanted += [account.until, account.lapses, len(account.transitions)]
+        elif state.sequence != 2 * state.lapses + bool(state.until):
+            world.violate("I2", f"{key} has left {state.lapses} times, but changed {state.sequence} times")
+        elif world.plan.backward and 0 < state.until < expected.clock:
+            world.violate("I2", f"{key} is a member until {state.until}, but log time has come to {expected.clock}")
         if found != wanted:
             world.violate("I2", f"{key} is {found}, not {wanted} (events, repeats, total, until, lapses, sequence)")
         if not math.isfinite(state.total):
             world.violate("I10", f"{key} has the total {state.total}")
 
 
-def _i3(world: World, partition: int, expected: Expected) -> None:
+def _i3(world: World, partition: int, states: dict[str, tuple[int, Ledger]], expected: Expected) -> None:
+    """Views and the index of deadlines are what the fold says, or where time is not sound, what the states say."""
+    untils = {key: account.until for key, account in expected.accounts.items() if account.until}
+    if not world.plan.time_is_sound:
+        untils = {key: state.until for key, (_, state) in states.items() if state.until}
     name = redis_keys.view(NAMESPACE, world.stage.name, partition, "members").encode()
     found = {member.decode() for member in world.redis.data.get(name, ())}
-    wanted = {key for key, account in expected.accounts.items() if account.until}
-    if found != wanted:
-        world.violate("I3", f"partition {partition} has the members {sorted(found)}, not {sorted(wanted)}")
+    if found != untils.keys():
+        world.violate("I3", f"partition {partition} has the members {sorted(found)}, not {sorted(untils)}")
     name = redis_keys.deadlines(NAMESPACE, world.stage.name, partition).encode()
     index = {key.decode(): int(score) for key, score in world.redis.data.get(name, {}).items()}
-    deadlines = {key: account.until for key, account in expected.accounts.items() if account.until}
-    if index != deadlines:
-        world.violate("I3", f"partition {partition} has the deadlines {index}, not {deadlines}")
+    if index != untils:
+        world.violate("I3", f"partition {partition} has the deadlines {index}, not {untils}")
 
 
 def _i4(world: World, partition: int, states: dict[str, tuple[int, Ledger]]) -> None:
@@ -113,7 +119,7 @@ def _i6(world: World, partition: int, expected: Expected) -> None:
     for topic in topics if world.plan.time_is_sound else topics[:1]:
         seen: dict[str, dict[str, list[Any]]] = {}
         for stored in world.broker.logs[topic, partition]:
-            id_, profile, *content = json.loads(stored.value or b"")
+            id_, profile, *content = json.loads((stored.value or b"").decode())
             known = seen.setdefault(profile, {})
             if id_ in known:
                 world.note("outputs repeated")

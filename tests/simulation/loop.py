@@ -7,6 +7,7 @@ the context its callbacks run in; callbacks without one belong to the world: net
 
 import asyncio
 import contextvars
+import inspect
 from asyncio import events
 from collections.abc import Callable, Coroutine
 from heapq import heappop, heappush
@@ -24,6 +25,11 @@ class Life:
         self.dead = False
         self.paused = False
         self.held: list[Handle] = []
+
+    def hold(self, handle: "Handle") -> None:
+        """Keeps a callback until the process goes on; the dead do not."""
+        if not self.dead:
+            self.held.append(handle)
 
 
 LIFE: contextvars.ContextVar[Life | None] = contextvars.ContextVar("simulated_life", default=None)
@@ -58,19 +64,20 @@ class Handle:
 class SimLoop:
     """The part of an event loop that tasks, futures, queues and time-outs use. Runs one schedule.
 
-    `before_step` is called with the number of each step before it is taken.
+    `strike` is called before the step whose number is `strike_at`; it says when it wants to be called next.
     """
 
-    def __init__(self, random: Random, before_step: Callable[[int], None]) -> None:
+    def __init__(self, random: Random, strike: Callable[[], float]) -> None:
         self._random = random.random
         self._loop: Any = self  # asyncio's signatures ask for a whole loop
-        self._before_step = before_step
+        self._strike = strike
         self._ready: list[Handle] = []
         self._timers: list[tuple[float, int, Handle]] = []
         self._numbers = 0
         self._now = 0.0
         self._tasks: list[asyncio.Task[Any]] = []
         self.steps = 0
+        self.strike_at: float = 0
 
     def time(self) -> float:
         return self._now
@@ -106,7 +113,7 @@ class SimLoop:
     def resume(self, life: Life) -> None:
         """Lets a paused process go on with everything that came for it meanwhile."""
         life.paused = False
-        self._ready += life.held
+        self._ready.extend(life.held)
         life.held = []
 
     def get_debug(self) -> bool:
@@ -124,19 +131,25 @@ class SimLoop:
     def run(self, over: Callable[[], bool], steps_max: int) -> bool:
         """Steps until `over()`, asked when nothing comes soon, is true; False when `steps_max` did not suffice."""
         events._set_running_loop(self._loop)
+        ready, timers = self._ready, self._timers
         try:
             while self.steps < steps_max:
-                if not self._ready and ((self._rests() and over()) or not self._advance()):
+                if not ready and ((self._rests() and over()) or not self._advance()):
                     return True
-                self._turn()
+                now = self._now
+                while timers and timers[0][0] <= now:
+                    ready.append(heappop(timers)[2])
+                index = int(self._random() * len(ready))
+                handle, ready[index] = ready[index], ready[-1]
+                del ready[-1]
+                if not handle.gone:
+                    self._take(handle)
         finally:
             events._set_running_loop(None)
         return False
 
     def close(self) -> None:
         """Ends what is left, without running any of it on."""
-        self._ready.clear()
-        self._timers.clear()
         events._set_running_loop(self._loop)
         try:
             for task in self._tasks:
@@ -145,6 +158,8 @@ class SimLoop:
         finally:
             events._set_running_loop(None)
         self._tasks.clear()
+        self._ready.clear()
+        self._timers.clear()
 
     def _rests(self) -> bool:
         """Tells whether nothing comes soon, which is when asking whether all is over is worth its while."""
@@ -161,37 +176,35 @@ class SimLoop:
                 return True
         return False
 
-    def _turn(self) -> None:
-        ready, timers = self._ready, self._timers
-        while timers and timers[0][0] <= self._now:
-            ready.append(heappop(timers)[2])
-        index = int(self._random() * len(ready))
-        handle, ready[index] = ready[index], ready[-1]
-        ready.pop()
-        if handle.gone:
-            return
+    def _take(self, handle: Handle) -> None:
+        """Takes one step, unless the process it belongs to is dead or paused, be it by a fault of this very moment."""
         life = handle.context.get(LIFE)
-        if life is not None and not self._may_run(life, handle):
+        if life is not None and (life.dead or life.paused):
+            life.hold(handle)
             return
         self.steps += 1
-        self._before_step(self.steps)
-        if life is None or self._may_run(life, handle):
-            handle.context.run(handle.callback, *handle.args)
-
-    @staticmethod
-    def _may_run(life: Life, handle: Handle) -> bool:
-        if life.paused and not life.dead:
-            life.held.append(handle)
-        return not (life.dead or life.paused)
+        if self.steps >= self.strike_at:
+            self.strike_at = self._strike()
+            if life is not None and (life.dead or life.paused):
+                life.hold(handle)
+                return
+        handle.context.run(handle.callback, *handle.args)
 
 
 def _abandon(task: "asyncio.Task[Any]") -> None:
     """Closes a coroutine for good; the world it belonged to is gone, so whatever it still tries is of no account."""
     coro: Any = task.get_coro()
+    if inspect.getcoroutinestate(coro) == inspect.CORO_CREATED:
+        # It would have awaited these, had it begun.
+        for held in filter(asyncio.iscoroutine, coro.cr_frame.f_locals.values()):
+            held.close()
     for _ in range(20):
         try:
             coro.close()
         except RuntimeError:
             continue
         break
-    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    abandoned: Any = task
+    abandoned._log_destroy_pending = False
+    if abandoned._fut_waiter is not None:
+        abandoned._fut_waiter.cancel()  # it and the task hold each other

@@ -82,6 +82,7 @@ def _function(found: Any) -> Any:
 
 
 _FENCE, _PARTITION, _SETTLER = "shared.runtime.fence:", "shared.runtime.partition:", "shared.runtime.settler:"
+_FEED = "shared.runtime.feed:"
 _CONTIGUITY = "shared.runtime.partition:continued"
 _STEPPER, _LEDGER = "shared.runtime.stepper:", "tests.simulation.ledger:"
 _FENCE_WRITE = "redis.call('HSET', KEYS[1], 'offset', ARGV[3], 'clock', ARGV[4], 'commits', ARGV[6])\n"
@@ -208,8 +209,8 @@ MUTANTS: tuple[Mutant, ...] = (
         ("shared.runtime.state:StateCache.unpin", "self._held[key].pins -= 1", "pass"),
     ),
     mutant(
-        "deadlines are looked up before the batches under way have settled",
-        (_PARTITION + "PartitionWorker._fire_deadlines", "await self._settler.drained()", "pass"),
+        "deadlines are looked up without what the batches under way have decided",
+        (_PARTITION + "PartitionWorker._fire_deadlines", "self._settler.decided_deadlines()", "None"),
     ),
     mutant(
         "deadlines on the wall clock fire ahead of records that wait to be read",
@@ -223,5 +224,33 @@ MUTANTS: tuple[Mutant, ...] = (
             "self._read_offset = self.handed_offset = found.offset",
             "self._read_offset = self.handed_offset = max(found.offset, log_start - 1)",
         ),
+    ),
+    mutant(
+        "the stream clock follows a record whose log time goes back",
+        (
+            _PARTITION + "PartitionWorker._hand_over",
+            "max(self._alarm.log_time, effects.log_time)",
+            "effects.log_time or self._alarm.log_time",
+        ),
+    ),
+    mutant(
+        "what a state holds depends on which records were stepped together",
+        (
+            _LEDGER + "_apply",
+            "state.ids = [*state.ids, fact.id][-IDS_MAX:]",
+            "state.ids = [fact.id, *state.ids] if effects.states else [*state.ids, fact.id]",
+        ),
+    ),
+    mutant(
+        "the feed reads on from where the group has committed",
+        (_FEED + "StageFeed._assigned", "if worker.position() >= 0:", "if False:"),
+    ),
+    mutant(
+        "the feed takes a partition just assigned for read: deadlines on the wall clock fire ahead of its backlog",
+        (_FEED + "StageFeed._assigned", "worker.read_up(0)", "pass"),
+    ),
+    mutant(
+        "the feed takes an answer that comes late for a new one",
+        (_FEED + "StageFeed._tell_read_up", "min(began, asked)", "began"),
     ),
 )

@@ -52,11 +52,13 @@ class Account:
 
 @dataclass
 class Expected:
-    """What one partition's log leads to. `refused`: offsets that belong into the dead letters."""
+    """What one partition's log leads to. `refused`: offsets that belong into the dead letters. `clock`: its newest
+    instant (µs)."""
 
     accounts: dict[str, Account] = field(default_factory=lambda: defaultdict(Account))
     refused: Counter[int] = field(default_factory=Counter)
     ticks: int = 0
+    clock: int = 0
 
 
 def fold(log: Sequence[Stored], wall: bool) -> Expected:
@@ -64,7 +66,7 @@ def fold(log: Sequence[Stored], wall: bool) -> Expected:
     expected, clock = Expected(), 0
     for stored in log:
         try:
-            fact = json.loads(stored.value or b"")
+            fact = json.loads((stored.value or b"").decode())
         except ValueError:
             expected.refused[stored.offset] += 1
             continue
@@ -84,4 +86,5 @@ def fold(log: Sequence[Stored], wall: bool) -> Expected:
     # A profile that only ever had refused facts has no state.
     for key in [key for key, account in expected.accounts.items() if not account.ids]:
         del expected.accounts[key]
+    expected.clock = clock
     return expected

@@ -1,7 +1,7 @@
 """What happens in one schedule, drawn from its seed: records, faults, limits. Running it draws from the seed again."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -21,13 +21,19 @@ SEGMENTATION_SHARE = 0.03
 """Of all schedules; the others run the ledger, which is some ten times as fast."""
 WALL_SHARE = 0.06
 """Of the ledger's schedules; the others move time by the log alone."""
+FEED_SHARE = 0.05
+"""Of the ledger's schedules: the feed itself polls, which takes some times as long."""
+WALL_FEED_SHARE = 0.4
+"""The same for those on the wall clock."""
+BACKWARD_SHARE = 0.05
+"""Of the schedules on the stream clock: log times go back between records, as where several writers share a log."""
 START = 1_700_000_000_000_000
 """Log time (µs) at which every schedule begins."""
 
 STEP_FAULTS = (
     *("crash", "crash", "crash", "pause", "pause", "rebalance", "takeover", "add worker"),
     *("Redis rolled back", "Redis rolled back", "Redis rolled back", "Redis down", "Redis lost"),
-    *("redeliver", "skip", "truncate", "truncate and roll back", "clock jump"),
+    *("redeliver", "skip", "slow fetch", "truncate", "truncate and roll back", "clock jump"),
 )
 CALL_FAULTS = ("response lost", "request lost", "doubled", "late", "refused")
 SEND_FAULTS = ("not stored", "acknowledgement lost", "acknowledged late", "sent twice")
@@ -63,6 +69,8 @@ class Plan:
     seed: int
     stage: str
     wall: bool
+    feed: bool
+    backward: bool
     workers: int
     limits: Limits
     fetch_rows: int
@@ -75,8 +83,9 @@ class Plan:
 
     @property
     def time_is_sound(self) -> bool:
-        """False when the wall clock jumps: deadlines then fire early or late, and only sums can be compared."""
-        return not (self.wall and any(fault.kind == "clock jump" for fault in self.faults))
+        """False when the wall clock jumps, or log times go back: when deadlines fire then depends on when records are
+        read, and only sums can be compared."""
+        return not (self.backward or (self.wall and any(fault.kind == "clock jump" for fault in self.faults)))
 
 
 _NAMES: tuple[tuple[str, ...], ...] = tuple(
@@ -91,11 +100,15 @@ def plan(seed: int) -> Plan:
     stage = "segmentation" if random.random() < SEGMENTATION_SHARE else "ledger"
     wall = stage == "ledger" and random.random() < WALL_SHARE
     rows = min(random.randint(5, 20) for _ in range(3))  # mostly short: many small schedules find more than few large
-    arrivals, end = _arrivals(random, rows, wall, stage)
+    backward = stage == "ledger" and not wall and random.random() < BACKWARD_SHARE
+    feed = stage == "ledger" and random.random() < (WALL_FEED_SHARE if wall else FEED_SHARE)
+    arrivals, end = _arrivals(random, rows, wall, stage, backward)
     return Plan(
         seed=seed,
         stage=stage,
         wall=wall,
+        feed=feed,
+        backward=backward,
         workers=random.choice((1, 2)),
         limits=Limits(
             batch_rows_max=random.choice((1, 2, 4, 100)),
@@ -108,10 +121,18 @@ def plan(seed: int) -> Plan:
         batch_rows=random.choice((1, 2, 100)),
         arrivals=arrivals,
         end=end,
-        faults=tuple(_fault(random, rows) for _ in range(random.choice((1, 1, 2, 2, 3, 4)))),
+        faults=tuple(_faults(random, rows, wall and feed)),
         redrive=stage == "ledger" and random.random() < 0.3,
         kinds=_kinds(arrivals),
     )
+
+
+def _faults(random: Random, rows: int, waits_for_log: bool) -> Iterator[Fault]:
+    """Some faults; where deadlines wait for what the feed has read, mostly an answer that comes late."""
+    for _ in range(random.choice((1, 1, 2, 2, 3, 4))):
+        yield _fault(random, rows)
+    if waits_for_log and random.random() < 0.6:
+        yield Fault("slow fetch", random.randint(20, 40 * rows), (0.0, random.random(), 0.0))
 
 
 def _fault(random: Random, rows: int) -> Fault:
@@ -124,8 +145,8 @@ def _fault(random: Random, rows: int) -> Fault:
     return Fault(random.choice(SEND_FAULTS), random.randint(1, 1 + rows), dice)
 
 
-def _arrivals(random: Random, rows: int, wall: bool, stage: str) -> tuple[tuple[Arrival, ...], int]:
-    """Facts in order of log time, with repeats, equal instants and late events, poison and rubbish among them."""
+def _arrivals(random: Random, rows: int, wall: bool, stage: str, backward: bool) -> tuple[tuple[Arrival, ...], int]:
+    """Facts in order of log time, unless `backward`; repeats, equal instants, late events, poison and rubbish."""
     at = START
     arrivals: list[Arrival] = []
     sent: list[tuple[int, bytes, Fact]] = []
@@ -143,14 +164,20 @@ def _arrivals(random: Random, rows: int, wall: bool, stage: str) -> tuple[tuple[
             partition, key, value = random.randrange(PARTITIONS), b"p0", b'{"id": 1'
         else:
             partition, name = random.choice(names)
-            fact = _fact(random, number, name, at, chance)
+            back = random.choice((0, 0, 1_000, LIMIT_US, 4 * LIMIT_US)) if backward else 0
+            fact = _fact(random, number, name, at - back, chance)
             key, value = name.encode(), encode(fact)
             sent.append((partition, key, fact))
         arrivals.append(Arrival(seconds(at) * pace, partition, key, value))
     end = at + random.choice((0, LIMIT_US - 1, LIMIT_US, 10 * LIMIT_US))
-    if random.random() < 0.7 or wall or stage == "segmentation":
+    if random.random() < (0.3 if backward else 0.7) or wall or stage == "segmentation":
         # The others end with a fact, and what lapses later is still to come.
         arrivals += [Arrival(seconds(end) * pace, partition, None, tick(end)) for partition in range(PARTITIONS)]
+    elif backward:
+        # The last is old: what it sets has passed already by the log's own time.
+        for number, (partition, name) in enumerate(names, rows):
+            fact = _fact(random, number, name, at - 3 * LIMIT_US, 0.5)
+            arrivals.append(Arrival(seconds(at) * pace, partition, name.encode(), encode(fact)))
     return tuple(arrivals), end
 
 
@@ -167,6 +194,7 @@ def _kinds(arrivals: Sequence[Arrival]) -> Counter[str]:
     kinds: Counter[str] = Counter()
     ids: set[str] = set()
     instants: set[int] = set()
+    newest = [0] * PARTITIONS
     for arrival in arrivals:
         try:
             fact = decode(arrival.value or b"", type=Fact)
@@ -178,6 +206,8 @@ def _kinds(arrivals: Sequence[Arrival]) -> Counter[str]:
         kinds["repeated facts"] += fact.id in ids
         kinds["late facts"] += fact.occurred_at < fact.received_at
         kinds["facts at one instant"] += fact.received_at in instants
+        kinds["log times that went back"] += fact.received_at < newest[arrival.partition]
+        newest[arrival.partition] = max(newest[arrival.partition], fact.received_at)
         ids.add(fact.id)
         instants.add(fact.received_at)
     return kinds

@@ -12,6 +12,8 @@ Logged = tuple[Command, int]
 _WRITES = frozenset(b"SET MSET DEL HSET HDEL HINCRBY SADD SREM ZADD ZREM INCRBY EXPIRE PEXPIRE".split())
 _runtime: Any = lua51.LuaRuntime(encoding=None)
 _compiled: dict[bytes, Any] = {}
+_callers: "list[RedisServer]" = []
+"""The server whose script runs. Lua holds no server itself: its references hide from Python's collector."""
 
 
 class ScriptError(Exception):
@@ -20,13 +22,16 @@ class ScriptError(Exception):
 
 def as_bytes(value: Any) -> bytes:
     """Encodes an argument as redis-py does."""
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, str):
-        return value.encode()
+    kind = value.__class__
+    if kind is bytes:
+        return value  # type: ignore[no-any-return]
+    if kind is str:
+        return value.encode()  # type: ignore[no-any-return]
+    if kind is int:
+        return b"%d" % value
     if isinstance(value, bytearray | memoryview):
         return bytes(value)
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if kind is float:
         return repr(value).encode()
     raise TypeError(f"Redis takes no {type(value).__name__} as an argument")
 
@@ -143,7 +148,6 @@ class RedisServer:
         self._numbers = 0
         self.connections = 0
         """Grows with each restart: a request of an older connection may come too late to be answered."""
-        self._redis = _runtime.table_from({b"call": self._call})
 
     @property
     def data(self) -> dict[bytes, Any]:
@@ -152,7 +156,7 @@ class RedisServer:
     def command(self, *words: Any) -> Any:
         """Executes one command from outside."""
         self._numbers += 1
-        return self._run(tuple(map(as_bytes, words)))
+        return self.called(tuple(map(as_bytes, words)))
 
     def script(self, text: bytes, keys: Sequence[bytes], args: Sequence[bytes], token: bytes) -> Any:
         """Executes a script as one indivisible unit. `token` names the caller to the invariants."""
@@ -162,14 +166,16 @@ class RedisServer:
             compiled = _compiled[text] = _runtime.compile(b"local redis, KEYS, ARGV = ...; " + text)
         begin = len(self.log)
         table = _runtime.table_from
-        answer = _from_lua(compiled(self._redis, table(keys), table(args)))
+        _callers.append(self)
+        try:
+            answer = _from_lua(compiled(_REDIS, table(keys), table(args)))
+        finally:
+            _callers.pop()
         self._after(token, keys, [command for command, _ in self.log[begin:]], answer)
         return answer
 
-    def _call(self, *words: Any) -> Any:
-        return _to_lua(self._run(tuple([word if word.__class__ is bytes else _word(word) for word in words])))
-
-    def _run(self, command: Command) -> Any:
+    def called(self, command: Command) -> Any:
+        """Executes one command, which may be part of a script."""
         name = command[0]
         if name in _WRITES:
             self.log.append((command, self._numbers))
@@ -196,6 +202,15 @@ class RedisServer:
         return is_torn
 
 
+def _call(*words: Any) -> Any:
+    """What `redis.call` is inside a script."""
+    answer = _callers[-1].called(tuple([word if word.__class__ is bytes else _word(word) for word in words]))
+    return answer if answer.__class__ is bytes else _to_lua(answer)
+
+
+_REDIS: Any = _runtime.table_from({b"call": _call})
+
+
 def _word(value: Any) -> bytes:
     if isinstance(value, bytes):
         return value
@@ -208,7 +223,7 @@ def _to_lua(answer: Any) -> Any:
     if answer is None:
         return False
     if isinstance(answer, list):
-        return _runtime.table_from([_to_lua(item) for item in answer])
+        return _runtime.table_from([False if item is None else item for item in answer])
     return answer
 
 

@@ -39,6 +39,11 @@ def known_seed(defect: Mutant) -> int:
     return next((int(row[-1].strip(" |")) for row in rows if len(row) == 5 and row[1] == defect.name), 0)
 
 
+def known_seeds() -> list[int]:
+    """The seeds that the written table gives."""
+    return sorted({known_seed(defect) for defect in MUTANTS})
+
+
 def hunted(defect: Mutant, schedules: int = SCHEDULES_MAX, first: int = 0) -> Row:
     """Runs schedules with a defect in place until one fails."""
     with sown(defect):

@@ -5,37 +5,24 @@ from collections import Counter
 from random import Random
 from typing import Any
 
-from prometheus_client import CollectorRegistry
-
 from shared.adapters.kafka import Message
 from shared.contracts import redis_keys
-from shared.kernel.clock import Micros
-from shared.runtime.metrics import StageMetrics
 from shared.runtime.stage import Batch, Effects, Stage
 from tests.simulation import faults
 from tests.simulation.broker import Broker
+from tests.simulation.clock import Clock
+from tests.simulation.feed_host import FeedHost
 from tests.simulation.fences import Fences
-from tests.simulation.host import NAMESPACE, Host, exit_word
+from tests.simulation.host import NAMESPACE, Host, Process, exit_word
 from tests.simulation.loop import WORLD, SimLoop
-from tests.simulation.plan import CALL_FAULTS, PARTITIONS, SEND_FAULTS, START, Fault, Plan, repair
+from tests.simulation.plan import CALL_FAULTS, PARTITIONS, SEND_FAULTS, Fault, Plan, repair
 from tests.simulation.redis_client import RedisNetwork
 from tests.simulation.redis_server import RedisServer
+from tests.simulation.silence import SILENCE
 
 STEPS_MAX = 12_000
 _LINGER_S = 2.3
 _SESSION_S = 0.5
-METRICS = StageMetrics("simulation", CollectorRegistry())
-
-
-class Clock:
-    """The wall clock of all processes; jumps when told to."""
-
-    def __init__(self, loop: SimLoop) -> None:
-        self._loop = loop
-        self.ahead_us = 0
-
-    def now(self) -> Micros:
-        return Micros(START + int(self._loop.time() * 1_000_000) + self.ahead_us)
 
 
 class World:
@@ -47,9 +34,10 @@ class World:
         self.seen: Counter[str] = Counter()
         self.violations: list[str] = []
         self.random = Random(plan.seed + 1)
-        self.loop = SimLoop(self.random, self._before_step)
+        self.loop = SimLoop(self.random, self._strike_due)
         self.clock = Clock(self.loop)
-        self.metrics = METRICS
+        # What is measured is looked at where the feed runs; otherwise it would only cost time.
+        self.metrics = SILENCE
         self.broker = Broker()
         self.fences = Fences(self)
         self.redis = RedisServer(self.fences.after_script)
@@ -61,8 +49,8 @@ class World:
         strikes = [fault for fault in plan.faults if fault.kind not in CALL_FAULTS + SEND_FAULTS]
         self.pending = sorted(strikes, key=lambda fault: -fault.when)
         self._note_workload()
-        self.hosts: list[Host] = []
-        self.owners: dict[int, Host | None] = dict.fromkeys(range(PARTITIONS))
+        self.hosts: list[Process] = []
+        self.owners: dict[int, Process | None] = dict.fromkeys(range(PARTITIONS))
         self.refused: set[int] = set()
         self._moves: Counter[int] = Counter()
         self._names = 0
@@ -88,6 +76,7 @@ class World:
         """Counts what kinds of facts the plan holds, so that none can go missing unnoticed."""
         self.seen[f"{self.plan.stage} runs"] += 1
         self.seen["wall clock runs"] += self.plan.wall
+        self.seen["feed runs"] += self.plan.feed
         self.seen += self.plan.kinds
 
     def _over(self) -> bool:
@@ -127,9 +116,11 @@ class World:
         """Tells whether a deadline is still to fire on the wall clock, which brings all of them."""
         return bool(self.redis.data.get(redis_keys.deadlines(NAMESPACE, self.stage.name, partition).encode()))
 
-    def _before_step(self, number: int) -> None:
-        while self.pending and self.pending[-1].when <= number:
+    def _strike_due(self) -> float:
+        """Lets every fault of this step happen; returns the step of the next."""
+        while self.pending and self.pending[-1].when <= self.loop.steps:
             self.strike(self.pending.pop())
+        return self.pending[-1].when if self.pending else STEPS_MAX
 
     def strike(self, fault: Fault) -> None:
         """Lets a fault happen now."""
@@ -185,13 +176,13 @@ class World:
         """Calls back in the world, whoever dies meanwhile."""
         self.loop.call_later(delay_s, callback, *args, context=WORLD)
 
-    def alive(self) -> list[Host]:
+    def alive(self) -> list[Process]:
         return [host for host in self.hosts if not host.dead and host.crashed is None]
 
-    def new_host(self) -> Host:
+    def new_host(self) -> Process:
         """Starts a process; it joins and gets its share."""
         self._names += 1
-        host = Host(self, f"worker {self._names}")
+        host = (FeedHost if self.plan.feed else Host)(self, f"worker {self._names}")
         self.hosts.append(host)
         host.start()
         self.say(f"{host.name} starts")
@@ -210,7 +201,7 @@ class World:
             if owner is not wanted and (owner is None or owner not in able or len(able) > 1):
                 self.move(partition, wanted, graceful)
 
-    def move(self, partition: int, to: Host, graceful: bool) -> None:
+    def move(self, partition: int, to: Process, graceful: bool) -> None:
         """Gives a partition to another process; ungraceful: the old one learns of it later."""
         old = self.owners[partition]
         if old is to:
@@ -221,7 +212,7 @@ class World:
         coro = self._move(partition, old, to, graceful, self._moves[partition])
         self.loop.create_task(coro, context=WORLD.copy())
 
-    async def _move(self, partition: int, old: Host | None, to: Host, graceful: bool, number: int) -> None:
+    async def _move(self, partition: int, old: Process | None, to: Process, graceful: bool, number: int) -> None:
         if old is not None and not old.dead:
             if graceful and not old.paused:
                 await asyncio.wait({self.loop.spawn(old, old.revoked(partition))}, timeout=4.0)
@@ -230,17 +221,19 @@ class World:
         if self._moves[partition] == number and not to.dead:
             self.loop.spawn(to, to.assigned(partition))
 
-    def _tell(self, host: Host, partition: int) -> None:
+    def _tell(self, host: Process, partition: int) -> None:
         if not host.dead and self.owners[partition] is not host:
             self.loop.spawn(host, host.revoked(partition))
 
-    def exited(self, host: Host, error: BaseException) -> None:
+    def exited(self, host: Process, error: BaseException) -> None:
         """A process has met an error it does not outlive: it stops a little later, orderly or not."""
         word = exit_word(error)
         self.note(f"exit: {word}")
         self.say(f"{host.name} ends: {error!r}")
         if word == "log truncated":
-            self.refused |= {p for p, owner in self.owners.items() if owner is host and p not in host.workers}
+            owned = [p for p, owner in self.owners.items() if owner is host and p not in host.workers]
+            starts = self.broker.starts
+            self.refused |= {p for p in owned if self.fence_offset(p) + 1 < starts[self.stage.source.name, p]}
         elif word == "gap":
             self.note("gap seen by the fence" if "the fence of" in str(error) else "gap seen in the log")
         elif word not in ("fenced", "stalled", "KafkaError"):
@@ -251,7 +244,7 @@ class World:
             )
         self.later(0.3 + 0.2 * self.random.random(), self.kill, host)
 
-    def kill(self, host: Host) -> None:
+    def kill(self, host: Process) -> None:
         """SIGKILL: nothing of the process runs again. The group notices after the session time-out."""
         if host.dead:
             return
@@ -263,7 +256,7 @@ class World:
             self.later(0.1 + self.random.random(), self.new_host)
         self.later(_SESSION_S, self.balance)
 
-    def resume(self, host: Host) -> None:
+    def resume(self, host: Process) -> None:
         """A paused process goes on as if nothing had happened."""
         if host.dead:
             return
@@ -285,6 +278,8 @@ class World:
         def step(batch: Batch[Any, Any]) -> Effects[Any]:
             if batch.due:
                 self.note("deadline fired")
+                if self.plan.wall and self._moves.total() > PARTITIONS:
+                    self.note("deadline fired on the wall clock after a rebalance")
                 if any(host.dead for host in self.hosts):
                     self.note("deadline fired after a crash")
             return stage.step(batch)

@@ -7,14 +7,18 @@ from typing import Any
 import pytest
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError
+from prometheus_client import CollectorRegistry
 
 from shared.adapters.kafka import Message, Producer
 from shared.adapters.kafka_connection import mend
 from shared.adapters.redis import RedisClient
 from shared.contracts.codec import encode
 from shared.contracts.facts import Fact
+from shared.contracts.topics import EVENTS
 from shared.kernel.errors import ExitCode, Fatal
 from shared.runtime import feed as feeds
+from shared.runtime.metrics import StageMetrics
+from shared.runtime.stage import Effects, Stage
 from tests.support.counting import WorkerSettings, counting_feed
 from tests.support.waiting import eventually
 
@@ -46,6 +50,46 @@ async def test_a_feed_whose_fetching_has_died_ends_the_process(
     assert ExitCode.STALLED == feed.crash_reason.exit_code
     for service in (feed, redis, producer):
         await service.stop()
+
+
+async def test_an_idle_stateless_worker_that_started_again_waits_for_nothing(
+    settings: WorkerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a chaos run scoring ended with 73 half a minute after it had come back: it took the whole log, which had been
+    read before its time, for its lag."""
+    monkeypatch.setattr(feeds, "_STALL_LIMIT_S", 1.0)
+    monkeypatch.setattr(feeds, "_LOOK_EVERY_S", 0.5)
+    producer = Producer(settings.kafka_bootstrap_servers, settings.topic_prefix)
+    await producer.start()
+    facts = [Fact(f"e{number}", "event", "t", "p1", number, 10) for number in range(5)]
+    messages = [Message(f"{settings.topic_prefix}events", 0, b"p1", encode(fact)) for fact in facts]
+    for future in await producer.submit(messages):
+        await future
+    first, second = (stateless_feed(settings, producer) for _ in range(2))
+    await first.start()
+    await eventually(has_applied(first, len(facts) - 1), "everything is read")
+    await first.stop()
+
+    await second.start()
+    await eventually(feed_joined(second), "the second has joined")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(5):
+            await second.wait_until_stopped()
+
+    for service in (second, producer):
+        await service.stop()
+
+
+def stateless_feed(settings: WorkerSettings, producer: Producer) -> feeds.StageFeed[Any, Any]:
+    stage: Stage[Fact, Any] = Stage("idle", source=EVENTS, step=lambda _: Effects(), outputs=())
+    return feeds.StageFeed(stage, settings, producer, StageMetrics("idle", CollectorRegistry()))
+
+
+def has_applied(feed: feeds.StageFeed[Any, Any], offset: int) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        return 0 in feed._workers and feed._workers[0].applied_offset == offset
+
+    return look
 
 
 def feed_joined(feed: feeds.StageFeed[Any, Any]) -> Callable[[], Awaitable[bool]]:

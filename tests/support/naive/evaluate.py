@@ -107,10 +107,10 @@ class Frame:
     names: Mapping[str, Any]
 
     def inside(self, item: Any) -> "Frame":
-        return replace(self, implicit=(*self.implicit, item))
+        return Frame((*self.implicit, item), self.names)
 
     def naming(self, name: str, value: Any) -> "Frame":
-        return replace(self, names={**self.names, name: value})
+        return Frame(self.implicit, {**self.names, name: value})
 
 
 class Interpreter:
