@@ -1,7 +1,7 @@
 """`freshet`, killed or interrupted half-way, however fast the machine is.
 
 `python -m tests.support.struck SIGNAL AFTER ...` runs `freshet ...`, which sends itself the signal, once, when its
-progress has passed AFTER.
+progress has passed AFTER. `SIGNAL@move` strikes a switch instead, when so many partitions have gone over.
 """
 
 import os
@@ -13,6 +13,7 @@ from typing import Any
 
 from shared.cli.__main__ import main
 from shared.cli.state.connection import Progress
+from shared.runtime.admin import switch
 
 
 def run_struck(name: str, after: int, arguments: Sequence[str]) -> "subprocess.CompletedProcess[str]":
@@ -22,6 +23,10 @@ def run_struck(name: str, after: int, arguments: Sequence[str]) -> "subprocess.C
 
 
 def _strike(name: str, after: int) -> None:
+    name, _, place = name.partition("@")
+    if place == "move":
+        _strike_moves(signal.Signals[name], after)
+        return
     struck = False
 
     def tell(_: Progress, done: int, *rest: Any, **named: Any) -> None:
@@ -31,6 +36,19 @@ def _strike(name: str, after: int) -> None:
             os.kill(os.getpid(), signal.Signals[name])
 
     Progress.tell = tell  # type: ignore[method-assign, assignment]
+
+
+def _strike_moves(number: signal.Signals, after: int) -> None:
+    moved, move = 0, switch._move
+
+    async def moving(*arguments: Any) -> None:
+        nonlocal moved
+        if moved == after:
+            os.kill(os.getpid(), number)
+        moved += 1
+        await move(*arguments)
+
+    switch._move = moving  # type: ignore[assignment]
 
 
 if __name__ == "__main__":

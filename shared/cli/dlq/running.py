@@ -25,12 +25,24 @@ def run_command(name: str, options: argparse.Namespace) -> int:
 
 async def _opened(command: "_Command", options: argparse.Namespace) -> int:
     connection = Connection.of(options)
+    _check(options)
     topic = next(topic for topic in TOPICS if topic.name == options.topic)
     try:
         async with open_log(connection.kafka_access, "freshet-dlq") as log:
             return await command(options, connection, DeadLetters(log, topic, connection.topic_prefix))
     except Retryable as error:
         raise await connection.explain(error) from error
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raises WrongInput before anything is connected to."""
+    if hasattr(options, "reason"):
+        Choice.of(options)
+    for place in [options.place] if hasattr(options, "place") else getattr(options, "up_to", ()):
+        place_of(place)
+    for name in ("limit", "replays_max"):
+        if getattr(options, name, 1) < 1:
+            raise WrongInput(f"--{name.replace('_', '-')} is {getattr(options, name)}; it must be 1 or more")
 
 
 async def _list(options: argparse.Namespace, _: Connection, letters: DeadLetters) -> int:

@@ -6,14 +6,18 @@ import os
 import sys
 import time
 from collections.abc import Coroutine
+from logging import CRITICAL, getLogger
+from ssl import SSLError
 from typing import Any
+from urllib.parse import parse_qsl
 
+import uvloop
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.adapters.kafka import KafkaError
 from shared.adapters.kafka_refusal import why_unreachable
-from shared.adapters.redis import RedisError
+from shared.adapters.redis import AuthenticationError, RedisClient, RedisError, ResponseError, passes
 from shared.cli.segments.errors import WrongInput
 from shared.cli.state.environment import read_environment, variable_of
 from shared.kernel.errors import ExitCode, Fatal, Rejected, Retryable
@@ -21,6 +25,7 @@ from shared.runtime import logging
 from shared.runtime.settings import KafkaSettings, RedisSettings
 
 _TERMINAL_S, _LOG_S = 0.5, 5.0
+_TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 
 class Connection(KafkaSettings, RedisSettings):
@@ -61,11 +66,43 @@ class Connection(KafkaSettings, RedisSettings):
         return error
 
 
+async def assert_redis(redis: RedisClient, url: str) -> None:
+    """Raises Fatal for what no repetition mends (certificate, password, no Redis there), Retryable when it is away."""
+    where = url.rpartition("@")[2].partition("?")[0]
+    try:
+        await redis.ping()
+    except (RedisError, OSError) as error:
+        why = _refusal(error, where, url)
+        if why is not None:
+            raise Fatal(why) from error
+        raise Retryable(f"Redis at {where} does not answer: {error}") from error
+
+
+def _refusal(error: BaseException, where: str, url: str) -> str | None:
+    """Says what is to be corrected; None where there is nothing but to wait."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, SSLError):
+            return (
+                f"TLS with Redis at {where} fails: {cause}. Name the root that signed its certificate in the URL: "
+                f"rediss://{where}?ssl_ca_certs=FILE, and a host that stands in the certificate"
+            )
+        if isinstance(cause, FileNotFoundError | PermissionError):
+            query = parse_qsl(url.partition("?")[2])
+            named = ", ".join(f"{name} {value}" for name, value in query if name in _TLS_FILES)
+            return f"TLS with Redis at {where} cannot be set up from {named}: {cause}"
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, AuthenticationError) or (isinstance(error, ResponseError) and not passes(error)):
+        return f"Redis at {where} refuses this client: {error}. Correct user and password in FRESHET_CLI_REDIS_URL"
+    return None
+
+
 def run(work: Coroutine[Any, Any, int]) -> int:
     """Runs a command; returns its exit code, or tells what stopped it and returns 1, 70 to 73 or 75."""
     logging.configure("freshet", "error", "console")
+    getLogger("aiokafka").setLevel(CRITICAL)  # what goes wrong with Kafka is told below, once
     try:
-        return asyncio.run(work)
+        return uvloop.run(work)
     except Fatal as error:
         print(f"error: {error}", file=sys.stderr)
         return 1 if error.exit_code == ExitCode.CONFIGURATION else error.exit_code
@@ -76,6 +113,9 @@ def run(work: Coroutine[Any, Any, int]) -> int:
         what = f"Redis does not answer: {error}" if isinstance(error, RedisError) else str(error)
         print(f"error: {what}; nothing is half done, give the same command again", file=sys.stderr)
         return ExitCode.RETRY
+    except OSError as error:  # a file that cannot be read or written, a disk that is full
+        print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        return 1
 
 
 async def may_delete(question: str) -> bool:

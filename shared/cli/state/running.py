@@ -2,16 +2,19 @@
 
 import argparse
 import asyncio
+import gc
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from shared.adapters.redis import RedisClient
 from shared.cli.segments.errors import WrongInput
-from shared.cli.state.connection import Connection, Progress, may_delete, run
+from shared.cli.state.checks import check, readable
+from shared.cli.state.connection import Connection, Progress, assert_redis, may_delete, run
 from shared.cli.state.stages import STAGES
 from shared.kernel.clock import format_instant
 from shared.kernel.errors import Fatal, Retryable
@@ -32,8 +35,10 @@ def run_command(name: str, options: argparse.Namespace) -> int:
 
 async def _connected(command: "_Command", options: argparse.Namespace) -> int:
     connection = Connection.of(options)
-    redis = RedisClient(connection.redis_url)
+    check(options, connection.redis_namespace)
+    redis = _client(connection.redis_url)
     try:
+        await assert_redis(redis, connection.redis_url)
         return await command(options, connection, redis)
     except Retryable as error:
         raise await connection.explain(error) from error
@@ -41,12 +46,28 @@ async def _connected(command: "_Command", options: argparse.Namespace) -> int:
         await redis.client.aclose()
 
 
+def _client(url: str) -> RedisClient:
+    try:
+        return RedisClient(url)
+    except ValueError as error:
+        raise WrongInput(
+            f"the address of Redis is wrong: {error}; write "
+            f"redis://host:port/0, with TLS rediss://host:port/0, or redis+cluster://host:port,host:port"
+        ) from None
+
+
 def _space(redis: RedisClient, stage: str, namespace: str) -> Keyspace:
     return Keyspace(redis.client, namespace, stage, STAGES[stage].source.partitions)
 
 
+def _nothing_in(namespace: str, stage: str) -> WrongInput:
+    return WrongInput(f"namespace {namespace!r} holds no state of {stage}: check --namespace and --redis")
+
+
 async def _backup(options: argparse.Namespace, connection: Connection, redis: RedisClient) -> int:
     spaces = [await active_space(_space(redis, stage, connection.redis_namespace)) for stage in options.stage or STAGES]
+    if all([await space.is_empty() for space in spaces]):
+        raise _nothing_in(connection.redis_namespace, " or ".join(space.stage for space in spaces))
     progress = Progress("backup", quiet=options.quiet)
     counts: dict[str, int] = {}
 
@@ -63,7 +84,7 @@ async def _backup(options: argparse.Namespace, connection: Connection, redis: Re
 
 
 async def _restore(options: argparse.Namespace, connection: Connection, redis: RedisClient) -> int:
-    file = SnapshotFile(_readable(options.input))
+    file = SnapshotFile(readable(options.input))
     progress = Progress("restore", quiet=options.quiet)
     for name in options.stage or [stage.stage for stage in file.manifest.stages]:
         space = _space(redis, name, connection.redis_namespace)
@@ -87,6 +108,8 @@ async def _restored(file: SnapshotFile, space: Keyspace, progress: Progress) -> 
 
 async def _verify(options: argparse.Namespace, connection: Connection, redis: RedisClient) -> int:
     space = await active_space(_space(redis, options.stage, connection.redis_namespace))
+    if await space.is_empty():
+        raise _nothing_in(space.namespace, space.stage)
     canonical = canonical_form(STAGES[options.stage].load_codec())
     before = await space.fences()
     found = await digest(Side(space, space.stage), space.partitions, canonical)
@@ -111,13 +134,13 @@ async def _verify(options: argparse.Namespace, connection: Connection, redis: Re
 async def _other_side(options: argparse.Namespace, redis: RedisClient) -> Side:
     path = Path(options.against)
     if path.suffix == ".fsnap":
-        file = SnapshotFile(_readable(path))
+        file = SnapshotFile(readable(path))
         if file.manifest.stage(options.stage) is None:
             raise Fatal(f"{path} does not hold {options.stage}")
         return Side(file, options.stage)
     other = _space(redis, options.stage, options.against)
     if await other.is_empty():
-        raise WrongInput(f"namespace {options.against!r} holds no state of {options.stage}")
+        raise _nothing_in(options.against, options.stage)
     return Side(other, options.stage)
 
 
@@ -132,7 +155,7 @@ async def _rebuild(options: argparse.Namespace, connection: Connection, redis: R
     rebuild = await _rebuild_of(options, connection, redis, new, live.namespace)
     progress = Progress(f"rebuild of {options.stage}", quiet=options.quiet)
     if options.source is not None and await new.is_empty():
-        await _restored(SnapshotFile(_readable(options.source)), new, progress)
+        await _restored(SnapshotFile(readable(options.source)), new, progress)
         progress.say(f"{options.source} is in place")
     began = time.monotonic()
     total = await _caught_up(rebuild, progress)
@@ -142,14 +165,29 @@ async def _rebuild(options: argparse.Namespace, connection: Connection, redis: R
     return 0
 
 
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Keeps the collector from walking every decoded event several times, as in a worker."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
 async def _caught_up(rebuild: Rebuild, progress: Progress) -> int:
     """Follows the live fence until it is nearly reached; returns how many records that took."""
     total = 0
     try:
-        while rows := await rebuild.catch_up(progress.tell):
-            total += rows
-            if rows < _NEARLY_ROWS:
-                break
+        with _rare_collections():
+            while rows := await rebuild.catch_up(progress.tell):
+                total += rows
+                if rows < _NEARLY_ROWS:
+                    break
     except asyncio.CancelledError:
         progress.insist("stopped; give the same command again and it goes on from where it was")
         raise
@@ -195,12 +233,6 @@ async def _rebuild_of(
     kafka, prefix = connection.kafka_access, connection.topic_prefix
     stage = await STAGES[options.stage].make_stage(kafka, prefix)
     return Rebuild(stage, kafka, prefix, redis, new, live)
-
-
-def _readable(path: Path) -> Path:
-    if not path.is_file():
-        raise WrongInput(f"there is no file {path}")
-    return path
 
 
 def _print_digests(space: Keyspace, found: Digests, fences: Any, moving: bool) -> None:

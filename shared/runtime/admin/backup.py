@@ -9,14 +9,17 @@ there since before, all others are made anew; and where the log no longer reache
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from shared.adapters.redis import RedisError
 from shared.contracts import redis_keys
-from shared.kernel.errors import ExitCode, Fatal
+from shared.kernel.errors import ExitCode, Fatal, Retryable
 from shared.runtime.admin.fsnap import EntryKind, Manifest, SnapshotFence, SnapshotFile, SnapshotStage, SnapshotWriter
 from shared.runtime.admin.hold import Hold
 from shared.runtime.admin.keyspace import Keyspace, Kind, StateEntry, ViewEntry
+from shared.runtime.admin.scan import patiently
 
 _SLICE = 256
 
@@ -55,38 +58,43 @@ return 1
 
 
 async def back_up(spaces: Sequence[Keyspace], path: Path, now: int, report: Report = lambda *_: None) -> Manifest:
-    """Writes the stages' state to `path`. `now`: µs, for the manifest. Memory is bounded by a few MiB a partition."""
+    """Writes the stages' state to `path`. `now`: µs, for the manifest. Memory is bounded by a few MiB a partition.
+
+    Raises Retryable, and leaves no file, when a stage was not read from one and the same Redis.
+    """
     with SnapshotWriter(path) as writer:
         for space in spaces:
-            fences = [
-                SnapshotFence(fence.partition, fence.offset, fence.clock, fence.silent)
-                for fence in await space.fences()
-            ]
-            counts: dict[str, int] = {}
-            parts: tuple[tuple[EntryKind, AsyncGenerator[tuple[int, Sequence[Any]], None]], ...] = (
-                ("note", space.views("note")),
-                ("hash", space.views("hash")),
-                ("state", space.states()),
-                ("state", space.lone_deadlines()),
-                ("string", space.views("string")),
-                ("set", space.views("set")),
-            )
-            for kind, entries in parts:
-                async with aclosing(entries) as slices:
-                    async for partition, slice_ in slices:
-                        writer.add(space.stage, partition, kind, slice_)
-                        counts[kind] = counts.get(kind, 0) + len(slice_)
-                        report(space.stage, sum(counts.values()))
-                writer.end_part()
-            writer.add_stage(SnapshotStage(space.stage, space.namespace, space.partitions, fences, counts))
+            async with space.steady():
+                writer.add_stage(await _copy(space, writer, report))
         return writer.finish(now)
+
+
+async def _copy(space: Keyspace, writer: SnapshotWriter, report: Report) -> SnapshotStage:
+    fences = [SnapshotFence(fence.partition, fence.offset, fence.clock, fence.silent) for fence in await space.fences()]
+    counts: dict[str, int] = {}
+    parts: tuple[tuple[EntryKind, AsyncGenerator[tuple[int, Sequence[Any]], None]], ...] = (
+        ("note", space.views("note")),
+        ("hash", space.views("hash")),
+        ("state", space.states()),
+        ("state", space.lone_deadlines()),
+        ("string", space.views("string")),
+        ("set", space.views("set")),
+    )
+    for kind, entries in parts:
+        async with aclosing(entries) as slices:
+            async for partition, slice_ in slices:
+                writer.add(space.stage, partition, kind, slice_)
+                counts[kind] = counts.get(kind, 0) + len(slice_)
+                report(space.stage, sum(counts.values()))
+        writer.end_part()
+    return SnapshotStage(space.stage, space.namespace, space.partitions, fences, counts)
 
 
 async def restore(file: SnapshotFile, space: Keyspace, report: Report = lambda *_: None) -> SnapshotStage:
     """Writes one stage of `file` into `space`, which must be empty; workers wait meanwhile.
 
     Raises Fatal: the file lacks the stage or is damaged, the namespace holds something, or a worker took a partition
-    over (this process was stopped for longer than 30 s).
+    over (this process was stopped for longer than 30 s), or Redis was restarted or replaced meanwhile.
     """
     stage = file.manifest.stage(space.stage)
     if stage is None or stage.partitions != space.partitions:
@@ -99,6 +107,15 @@ async def restore(file: SnapshotFile, space: Keyspace, report: Report = lambda *
         await _refuse_unless_empty(space)  # a worker may have written until its token was taken
         await _Restoring(file, space, hold.token, report).run(stage)
     return stage
+
+
+def half_restored(space: Keyspace, why: object, code: int = ExitCode.RETRY) -> Fatal:
+    """What to say of a namespace that holds a part of a copy, or perhaps lost one."""
+    return Fatal(
+        f"{why}. Namespace {space.namespace!r} is half restored: remove what is there with `freshet state drop "
+        f"--stage {space.stage} --namespace {space.namespace}`, then restore again",
+        code,
+    )
 
 
 async def _refuse_unless_empty(space: Keyspace) -> None:
@@ -121,24 +138,44 @@ class _Restoring:
         self._put_fence = space.client.register_script(_PUT_FENCE)
 
     async def run(self, stage: SnapshotStage) -> None:
+        try:
+            async with self._space.steady() as steady:
+                await self._contents(stage)
+                await steady.check()  # a server that lost its tail must not get fences that say it has all
+                await self._fences(stage)
+        except Retryable as error:
+            await self._unfence()
+            raise half_restored(self._space, error) from error
+        except RedisError as error:
+            raise half_restored(self._space, f"Redis does not answer: {error}") from error
+
+    async def _contents(self, stage: SnapshotStage) -> None:
         await self._views(stage, ("set", "string"))
         for partition, entries in self._file.states(stage.stage):
             for start in range(0, len(entries), _SLICE):
                 await self._states(partition, entries[start : start + _SLICE])
             self._told(entries)
         await self._views(stage, ("hash", "note"))
+
+    async def _fences(self, stage: SnapshotStage) -> None:
         for fence in stage.fences:
             if fence.offset >= 0:
                 args = [self._token, fence.offset, fence.clock, int(fence.silent)]
-                written = await self._put_fence(keys=[self._fence(fence.partition)], args=args)
-                self._check(fence.partition, written)
+                keys = [self._fence(fence.partition)]
+                self._check(fence.partition, await patiently(partial(self._put_fence, keys=keys, args=args)))
+
+    async def _unfence(self) -> None:
+        """Takes fences back while workers are still held: without one, a worker starts from the log."""
+        for partition in range(self._space.partitions):
+            await patiently(partial(self._space.client.hdel, self._fence(partition), "offset", "clock", "silent"))
 
     async def _views(self, stage: SnapshotStage, kinds: Sequence[Kind]) -> None:
         for kind in kinds:
             for partition, views in self._file.views(stage.stage, kind):
                 for view in views:
                     keys = [self._fence(partition), self._space.name(partition, view.name)]
-                    self._check(partition, await self._put_view(keys=keys, args=[self._token, kind, *view.members]))
+                    args = [self._token, kind, *view.members]
+                    self._check(partition, await patiently(partial(self._put_view, keys=keys, args=args)))
                 self._told(views)
 
     async def _states(self, partition: int, entries: Sequence[StateEntry]) -> None:
@@ -148,7 +185,7 @@ class _Restoring:
         args: list[Any] = [self._token]
         for entry in entries:
             args += [entry.key, entry.framed or b"", "" if entry.deadline is None else entry.deadline]
-        self._check(partition, await self._put_states(keys=keys, args=args))
+        self._check(partition, await patiently(partial(self._put_states, keys=keys, args=args)))
 
     def _fence(self, partition: int) -> str:
         return redis_keys.fence(self._space.namespace, self._space.stage, partition)
@@ -159,8 +196,5 @@ class _Restoring:
 
     def _check(self, partition: int, written: int) -> None:
         if not written:
-            raise Fatal(
-                f"a worker took {self._space.stage} partition {partition} of {self._space.namespace!r} over while it "
-                f"was restored; drop the namespace and restore again",
-                ExitCode.FENCED,
-            )
+            why = f"a worker took {self._space.stage} partition {partition} over, or Redis came back older"
+            raise half_restored(self._space, why, ExitCode.FENCED)

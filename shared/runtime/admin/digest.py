@@ -6,7 +6,7 @@ sorted. The offset in front of it depends on how the log was cut into batches, a
 
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -105,6 +105,10 @@ class Side:
         self._source = source
         self._stage = stage
 
+    def steady(self) -> AbstractAsyncContextManager[object]:
+        """Raises Retryable at the block's end when a namespace was not read from one and the same Redis."""
+        return self._source.steady() if isinstance(self._source, Keyspace) else nullcontext()
+
     async def states(self) -> AsyncGenerator[tuple[int, Sequence[StateEntry]], None]:
         if isinstance(self._source, Keyspace):
             for read in (self._source.states(), self._source.lone_deadlines()):
@@ -127,7 +131,12 @@ class Side:
 
 
 async def digest(side: Side, partitions: int, canonical: Canonical) -> Digests:
-    """Computes the digests; holds about 100 bytes per entry meanwhile."""
+    """Computes the digests; holds about 100 bytes per entry meanwhile. Raises Retryable as `Keyspace.steady` does."""
+    async with side.steady():
+        return _combined(await _lines(side, partitions, canonical))
+
+
+async def _lines(side: Side, partitions: int, canonical: Canonical) -> dict[str, list[_Lines]]:
     kinds = {kind: [_Lines() for _ in range(partitions)] for kind in ("states", "deadlines", "views")}
     async with aclosing(side.states()) as slices:
         async for partition, entries in slices:
@@ -141,7 +150,7 @@ async def digest(side: Side, partitions: int, canonical: Canonical) -> Digests:
             for view in views:
                 for member in view.members:
                     kinds["views"][partition].add(view.name, member)
-    return _combined(kinds)
+    return kinds
 
 
 def _combined(kinds: dict[str, list[_Lines]]) -> Digests:
@@ -156,7 +165,17 @@ def _combined(kinds: dict[str, list[_Lines]]) -> Digests:
 
 
 async def compare(left: Side, right: Keyspace, canonical: Canonical) -> Comparison:
-    """Finds what differs between `left` and `right`, in slices; holds 8 bytes of hash per entry of `left`."""
+    """Finds what differs between `left` and `right`, in slices; holds 8 bytes of hash per entry of `left`.
+
+    Raises Retryable as `Keyspace.steady` does.
+    """
+    async with left.steady(), right.steady():
+        result = await _compare_states(left, right, canonical)
+        await _compare_views(left, right, result)
+    return result
+
+
+async def _compare_states(left: Side, right: Keyspace, canonical: Canonical) -> Comparison:
     result = Comparison()
     seen: set[int] = set()
     async with aclosing(left.states()) as slices:
@@ -171,7 +190,6 @@ async def compare(left: Side, right: Keyspace, canonical: Canonical) -> Comparis
             for theirs in entries:
                 if hash((partition, theirs.key)) not in seen:
                     result.note(partition, theirs.key, "state only in the second")
-    await _compare_views(left, right, result)
     return result
 
 

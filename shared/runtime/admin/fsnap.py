@@ -179,7 +179,8 @@ class SnapshotFile:
             file.seek(chunk.offset)
             packed = file.read(chunk.size)
         if hashlib.sha256(packed).hexdigest() != chunk.sha256:
-            raise self._damaged(f"the chunk at byte {chunk.offset} ({chunk.stage} {chunk.partition} {chunk.kind})")
+            what = f"{chunk.stage} {chunk.partition} {chunk.kind}"
+            raise self._damaged(f"the chunk at byte {chunk.offset} ({what}) is not what was written")
         return packed
 
     def _read_manifest(self) -> Manifest:
@@ -194,7 +195,7 @@ class SnapshotFile:
             file.seek(offset)
             raw = file.read(length)
         if hashlib.sha256(raw).digest() != digest:
-            raise self._damaged("its manifest")
+            raise self._damaged("its manifest is not what was written")
         manifest = msgspec.json.decode(raw, type=Manifest)
         if manifest.format != FORMAT:
             raise Fatal(
@@ -203,7 +204,7 @@ class SnapshotFile:
         return manifest
 
     def _damaged(self, what: str) -> Fatal:
-        return Fatal(f"{self.path} is no whole snapshot ({what} does not agree with its digest): take another copy")
+        return Fatal(f"{self.path} is no whole snapshot: {what}; take another copy")
 
 
 def _size(entry: StateEntry | ViewEntry) -> int:

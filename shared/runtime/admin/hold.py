@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from shared.adapters.redis import RedisError
 from shared.contracts import redis_keys
-from shared.kernel.errors import Fatal
+from shared.kernel.errors import ExitCode, Fatal
 from shared.runtime.admin.keyspace import Keyspace
 
 _EXPIRES_MS = 30_000
@@ -40,7 +40,8 @@ class Hold:
                     raise Fatal(
                         f"{self._space.stage} partition {partition} of {self._space.namespace!r} is held by another "
                         f"restore or switch; wait for its end (a killed one is forgotten after "
-                        f"{_EXPIRES_MS // 1000} s)"
+                        f"{_EXPIRES_MS // 1000} s)",
+                        ExitCode.RETRY,
                     )
         except BaseException:
             await self._release()

@@ -64,7 +64,12 @@ class AlignedFence(Fence):
         self._commits = int(commits)
         return Position(int(offset), int(clock))
 
-    async def due(self, until: int, limit: int) -> tuple[list[Due], int | None]:
+    async def due(
+        self, until: int, limit: int, decided: Mapping[str, int | None] | None = None
+    ) -> tuple[list[Due], int | None]:
+        if decided:  # pages of Redis are compared with the live side's, so everything must be in Redis first
+            self.exhausted.clear()
+            return [], until
         start = 0
         while True:
             ready, following = await self._page(start, until, limit)

@@ -129,3 +129,16 @@ async def test_a_rebuild_interrupted_goes_on_and_readers_and_workers_go_over_to_
     assert [0, 0, 0] == [rebuilt, same, switched]
     assert PROFILES + 50 == await operator.applied(green)
     assert PROFILES == await operator.applied(settings.redis_namespace), "the namespace before is left as it was"
+
+
+async def test_a_backup_interrupted_half_way_leaves_no_file(operator: Operator, tmp_path: Path) -> None:
+    code, said = await operator.struck("SIGINT", "backup", "--output", str(tmp_path / "copy.fsnap"))
+
+    assert 130 == code
+    assert "interrupted" in said
+    assert [] == entries(tmp_path)
+
+
+def entries(folder: Path) -> list[Path]:
+    """All that lies in a folder, hidden files too."""
+    return list(folder.iterdir())

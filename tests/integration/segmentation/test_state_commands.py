@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from deploy.local import topics as kafka_topics
 from services.segmentation.app import rebuild_stage
 from shared.adapters.kafka import Message, Producer
-from shared.adapters.kafka_log import open_log, read_log
+from shared.adapters.kafka_log import delete_before, open_log, read_log
 from shared.adapters.redis import RedisClient
 from shared.cli.__main__ import main
 from shared.contracts import redis_keys
@@ -32,13 +32,15 @@ from shared.contracts.topics import (
     physical_topics,
 )
 from shared.kernel.errors import ExitCode, Fatal
-from shared.runtime.admin.keyspace import Keyspace
+from shared.runtime.admin.keyspace import FenceView, Keyspace
 from shared.runtime.driver import TopologyDriver
 from shared.runtime.feed import StageFeed
 from shared.runtime.metrics import StageMetrics
+from shared.runtime.namespace import active_namespace
 from tests.support.counting import WorkerSettings
 from tests.support.platform import EmbeddedPlatform
 from tests.support.shop_log import CART, SHOP_FEATURES, VIEW, shop_log
+from tests.support.struck import run_struck
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.platform
@@ -84,9 +86,7 @@ class World:
 
     async def applied(self, total: int, namespace: str | None = None) -> None:
         """Waits until so many facts are decided, and every deadline that they brought has fired."""
-        space = Keyspace(
-            self.redis.client, namespace or self.settings.redis_namespace, "segmentation", KEYED_PARTITIONS
-        )
+        space = self.space(namespace)
 
         async def look() -> bool:
             fences = await space.fences()
@@ -98,13 +98,35 @@ class World:
 
         await eventually(look, f"{total} facts decided", 60)
 
-    async def state(self, command: str, *arguments: str) -> int:
-        """Runs `freshet state` as an operator would."""
+    def command(self, command: str, *arguments: str) -> list[str]:
         where = ["--kafka", self.settings.kafka_bootstrap_servers, "--redis", self.settings.redis_url]
         where += ["--prefix", self.settings.topic_prefix, "--stage", "segmentation"]
         if "--namespace" not in arguments:
             where += ["--namespace", self.settings.redis_namespace]
-        return await asyncio.to_thread(main, ["state", command, *where, *arguments])
+        return ["state", command, *where, *arguments]
+
+    async def state(self, command: str, *arguments: str) -> int:
+        """Runs `freshet state` as an operator would."""
+        return await asyncio.to_thread(main, self.command(command, *arguments))
+
+    async def struck(self, signal: str, after: int, command: str, *arguments: str) -> tuple[int, str]:
+        """Runs it in a process that a signal hits half-way; returns how that ended and what it said."""
+        done = await asyncio.to_thread(run_struck, signal, after, self.command(command, *arguments))
+        return done.returncode, done.stderr
+
+    def space(self, namespace: str | None = None) -> Keyspace:
+        return Keyspace(self.redis.client, namespace or self.settings.redis_namespace, "segmentation", KEYED_PARTITIONS)
+
+    async def in_charge(self) -> list[str]:
+        root = self.settings.redis_namespace
+        return [await active_namespace(self.redis.client, root, "segmentation", p) for p in range(KEYED_PARTITIONS)]
+
+    async def forget(self, fences: Sequence[FenceView]) -> None:
+        """Has the broker delete some records beyond what these fences have applied, as retention would."""
+        servers, topic = self.settings.kafka_bootstrap_servers, self.settings.topic_prefix + EVENTS.name
+        async with open_log(servers) as log:
+            ends = {extent.partition: extent.end for extent in await log.extents(topic, range(KEYED_PARTITIONS))}
+        await delete_before(servers, topic, {f.partition: min(f.offset + 6, ends[f.partition]) for f in fences})
 
     async def transitions(self) -> set[tuple[str, str, int, str]]:
         servers, topic = self.settings.kafka_bootstrap_servers, self.settings.topic_prefix + SEGMENT_MEMBERSHIPS.name
@@ -199,3 +221,67 @@ async def test_commands_that_cannot_do_what_is_asked_say_why_and_what_to_do(
     assert "namespace 'nowhere' holds no state of segmentation: rebuild or restore into it first" in errors
     assert "there is no file" in errors
     assert "deleting needs --yes where nobody can be asked" in errors
+
+
+async def test_a_rebuild_from_a_copy_killed_in_either_half_ends_at_the_live_digest_and_is_switched_to(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Killed while the copy is written back, killed while the log is replayed, killed between two partitions."""
+    copy, green, half = str(tmp_path / "copy.fsnap"), f"{world.settings.redis_namespace}g", len(FACTS) // 2
+    rebuild = ("rebuild", "--to", green, "--from", copy)
+    await world.produce(FACTS[:half])
+    async with world.feed():
+        await world.applied(half)
+        backed_up = await world.state("backup", "--output", copy)
+        await world.produce(FACTS[half:])
+        await world.applied(len(FACTS))
+    struck = [await world.struck("SIGKILL", 20, *rebuild), await world.struck("SIGKILL", len(FACTS) // 3, *rebuild)]
+    finished = await world.state(*rebuild)
+    torn = await world.struck("SIGKILL@move", 3, "switch", "--to", green)
+    between = await world.in_charge()
+    refused = await world.state("verify"), capsys.readouterr().err
+    held = await world.state("switch", "--to", green), capsys.readouterr().err
+
+    async def switched() -> bool:
+        return await world.state("switch", "--to", green) == 0
+
+    await eventually(switched, "the hold of the killed switch is forgotten, and the rest goes over", 60)
+    after = await world.in_charge()
+
+    assert [-9, -9, -9] == [*(code for code, _ in struck), torn[0]]
+    assert [0, 0] == [backed_up, finished]
+    assert [green] * 3 + [world.settings.redis_namespace] * 5 == between
+    assert 1 == refused[0]
+    assert "a switch was cut short; give the same `freshet state switch` again" in refused[1]
+    assert ExitCode.RETRY == held[0]
+    assert "is held by another restore or switch; wait for its end (a killed one is forgotten after 30 s)" in held[1]
+    assert [green] * KEYED_PARTITIONS == after
+
+
+async def test_a_copy_older_than_the_logs_start_is_refused_with_a_sentence(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy, other, half = str(tmp_path / "copy.fsnap"), f"{world.settings.redis_namespace}o", len(FACTS) // 2
+    await world.produce(FACTS[:half])
+    async with world.feed():
+        await world.applied(half)
+        await world.state("backup", "--output", copy)
+        fences = await world.space().fences()
+        await world.produce(FACTS[half:])
+        await world.applied(len(FACTS))
+    await world.forget(fences)
+    capsys.readouterr()
+    from_copy = await world.state("rebuild", "--to", other, "--from", copy), capsys.readouterr().err
+    from_nothing = await world.state("rebuild", "--to", f"{other}2"), capsys.readouterr().err
+    await world.state("drop", "--yes")
+    restored = await world.state("restore", "--input", copy)
+    async with world.feed() as feed:
+        await eventually(lambda: asyncio.sleep(0, feed.crashed), "the worker refused")
+        reason = feed.crash_reason
+
+    assert [ExitCode.LOG_TRUNCATED] * 2 == [from_copy[0], from_nothing[0]]
+    for said in (from_copy[1], from_nothing[1]):
+        assert "records between were deleted. Restore a newer copy with `freshet state restore`" in said
+    assert 0 == restored
+    assert isinstance(reason, Fatal)
+    assert ExitCode.LOG_TRUNCATED == reason.exit_code

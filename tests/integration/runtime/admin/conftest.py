@@ -4,9 +4,10 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -20,7 +21,7 @@ from shared.contracts.codec import encode
 from shared.contracts.facts import Fact
 from shared.contracts.partitioning import partition_of
 from shared.contracts.topics import EVENTS, KEYED_PARTITIONS, PROFILE_UPDATES
-from shared.runtime.admin.keyspace import Keyspace
+from shared.runtime.admin.keyspace import Keyspace, Kind, ViewEntry
 from shared.runtime.admin.rebuild import Rebuild
 from shared.runtime.state import unframe
 from tests.support.counting import Count, WorkerSettings, counting_stage
@@ -97,6 +98,24 @@ class World:
         return found
 
 
+def files(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+class Interrupted(Keyspace):
+    """Something happens to Redis after fences and states have been copied, before the views are."""
+
+    def __init__(self, space: Keyspace, happens: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(space.client, space.namespace, space.stage, space.partitions)
+        self._happens = happens
+
+    async def views(self, kind: Kind) -> AsyncGenerator[tuple[int, list[ViewEntry]], None]:
+        if kind == "string":
+            await self._happens()
+        async for found in super().views(kind):
+            yield found
+
+
 def fact(number: int) -> Fact:
     key = f"p{number * 7919 % PROFILES}"
     return Fact(f"e{number}", "event", "t", key, number, number, body={"amount": 0.1})
@@ -112,8 +131,9 @@ def expected(total: int) -> dict[str, tuple[int, float]]:
 
 
 @asynccontextmanager
-async def connected(platform: EmbeddedPlatform) -> AsyncIterator[World]:
-    settings = await new_namespace(platform)
+async def connected(platform: EmbeddedPlatform, redis_url: str = "") -> AsyncIterator[World]:
+    """A world of its own; `redis_url`: on another Redis than the platform's."""
+    settings = await new_namespace(platform, redis_url)
     producer, redis = Producer(settings.kafka_bootstrap_servers), RedisClient(settings.redis_url)
     await producer.start()
     await redis.start()
