@@ -115,6 +115,7 @@ class Noted:
     status: Status
     running: bytes
     target: bytes | None
+    left: bytes | None = None
 
 
 class Notes(Protocol):

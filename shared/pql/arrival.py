@@ -6,6 +6,7 @@ in the README for why so much can be passed over.
 
 from bisect import bisect_left
 
+from shared.pql.index import Tally
 from shared.pql.leaves.base import Leaf, Record
 from shared.pql.leaves.sequence import MATCHED
 from shared.pql.leaves.series import ENTERED, Closing, SequenceView, Series
@@ -18,6 +19,8 @@ class Arrival:
 
     `adopted` says that memberships may lag behind, since the plan is new to the profile.
     """
+
+    __slots__ = ("adopted", "dirty", "features_touched", "now", "plan", "state")
 
     def __init__(self, plan: Plan, state: ProfileState, now: int) -> None:
         self.plan = plan
@@ -34,13 +37,16 @@ class Arrival:
         in_order, tied = state.newest <= at <= now, state.newest == at
         if at > state.newest:
             state.newest = at
+        leaves = state.leaves
         entered: list[tuple[Series, bool]] = []
         for matcher in self.plan.index.matches(record):
-            for leaf in matcher.leaves:
+            for tally in matcher.tallies:
+                self._tally(tally, record, at, event)
+            for leaf in matcher.others:
                 self._insert(leaf, record, at, event)
             series = matcher.series
             if series is not None:
-                done = series.insert(state.leaves, at, event, now)
+                done = series.insert(leaves, at, event, now)
                 if done:
                     entered.append((series, done == ENTERED))
         # Sequences look at several series, which must all know the event.
@@ -49,9 +55,33 @@ class Arrival:
                 self._count(series, whole)
             if in_order:
                 for closing in series.closing:
-                    self._close(closing, series, at)
+                    if closing.guard is None or closing.guard in leaves:
+                        self._close(closing, series, at)
+                if whole and not tied:
+                    continue
             for view in series.looked_at(in_order, whole, tied):
                 self._match(view, at, in_order=False)
+
+    def _tally(self, tally: Tally, record: Record, at: int, event: int) -> None:
+        """Count an event in a running total of events, the commonest leaf."""
+        leaves, key = self.state.leaves, tally.leaf.key
+        kept = leaves.get(key)
+        if kept is None:
+            if at > self.now:
+                self._insert(tally.leaf, record, at, event)
+                return
+            kept = leaves[key] = [0]
+        elif at > self.now or len(kept) > 1:
+            self._insert(tally.leaf, record, at, event)
+            return
+        count = kept[0] = kept[0] + 1
+        if tally.in_features:
+            self.features_touched = True
+        places = tally.numbers.get(count)
+        if places is not None:
+            self.dirty.update(places)
+        if tally.otherwise:
+            self.dirty.update(tally.otherwise)
 
     def _insert(self, leaf: Leaf, record: Record, at: int, event: int) -> None:
         """Put an event into a leaf that keeps its own state."""
@@ -76,28 +106,25 @@ class Arrival:
         """Mark the conditions that the new count of a window concerns: those that compare it with this very number."""
         now, dirty = self.now, self.dirty
         times: list[int] = self.state.leaves[series.key][0]
-        whole = whole and times[-1] <= now
-        for view in series.counts:
-            if view.in_features:
-                self.features_touched = True
-            if not whole:
+        if series.in_features:
+            self.features_touched = True
+        if not whole or times[-1] > now:
+            for view in series.counts:
                 dirty.update(view.readers)
-                continue
-            low = now - view.lookback if view.lookback is not None else view.leaf.low.value(now)
-            places = view.numbers.get(len(times) - bisect_left(times, low))
+            return
+        for lookback, bound, numbers, always in series.windows:
+            low = now - lookback if lookback is not None else bound.value(now)
+            places = numbers.get(len(times) - bisect_left(times, low))
             if places is not None:
                 dirty.update(places)
-            if view.always:
-                dirty.update(view.always)
+            if always:
+                dirty.update(always)
 
     def _close(self, closing: Closing, series: Series, at: int) -> None:
         """Look for sequences that the series' newest event, at `at`, begins or ends to match."""
         leaves, members = self.state.leaves, self.state.members
         if closing.guard is not None:
-            columns = leaves.get(closing.guard)
-            if columns is None:
-                return
-            times: list[int] = columns[0]
+            times: list[int] = leaves[closing.guard][0]
             if closing.ended and not self._is_ended(series, times[-1]):
                 for view in closing.ended:
                     if view.told_by is None or self.adopted or view.told_by in members:

@@ -41,7 +41,8 @@ class Conditions:
         specs = recalls(core)
         numbers, otherwise = numbers_asked(core)
         profile, referred = uses_profile(core), references(core)
-        before = None if profile or referred or _names_profile(core) else _before_history(test, core)
+        since = since_conditions(core)
+        blank = None if referred or since or _names_profile(core) else _before_history(test, core)
         return Condition(
             key,
             core,
@@ -50,9 +51,10 @@ class Conditions:
             tuple((self._leaf(spec).key, number) for spec, asked in numbers.items() for number in sorted(asked)),
             tuple(sorted(self._leaf(spec).key for spec in otherwise)),
             referred,
-            tuple(SinceCondition(since_key(inner), inner, self._compiled(inner)) for inner in since_conditions(core)),
+            tuple(SinceCondition(since_key(inner), inner, self._compiled(inner)) for inner in since),
             profile,
-            before,
+            None if profile else blank,
+            blank,
         )
 
     def _leaf(self, spec: LeafSpec) -> Leaf:
@@ -76,7 +78,7 @@ def _names_profile(core: Core) -> bool:
 
 
 def _before_history(condition: Compiled, core: Core) -> bool | None:
-    """The answer for a profile without events; None if it depends on time."""
+    """The answer for a profile without events and attributes; None if it depends on time."""
     if any(isinstance(node, Bound) and node.anchor is None for node in walk(core) if not recalls(node)):
         return None
     context = Context("", {}, frozenset(), {}, {}, {}, 0)

@@ -7,8 +7,7 @@ Order of one call, which is what makes replays give the same transitions:
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -20,17 +19,15 @@ from shared.pql.state import UNKNOWN, ProfileState, event_hash
 from shared.pql.windows import NEVER
 
 
-@dataclass(slots=True)
-class Profile:
+class Profile(msgspec.Struct, gc=False):
     """The merged view of a profile's record data; `lists` names the static lists it is on."""
 
     id: str
     attributes: Mapping[str, Any]
-    lists: frozenset[str] = field(default_factory=frozenset)
+    lists: frozenset[str] = frozenset()
 
 
-@dataclass(slots=True)
-class Event:
+class Event(msgspec.Struct, gc=False):
     """An experience event; `occurred_at` in µs UTC is what `timestamp` means, `type` what `eventType` means."""
 
     id: str
@@ -49,7 +46,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     by_time: bool
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """The new state and what changed; `next_deadline` is when time alone may next change a segment, None for never."""
 
     state: ProfileState
@@ -67,11 +64,15 @@ def evaluate(
     `before`: the profile as it was until now, where its attributes or lists change: deadlines that lie between fire
     under those. The state may be changed in place; after an exception the caller discards it.
     """
-    run = Run(plan, state, profile if before is None else before, max(now, state.now))
-    run.adopt_plan()
-    run.pass_time(run.now - 1)
+    if now < state.now:
+        now = state.now
+    run = Run(plan, state, profile if before is None else before, now)
+    if state.plan != plan.key:
+        run.adopt_plan()
+    if state.earliest < now:
+        run.pass_time(now - 1)
     if before is not None:
-        run.context.attributes, run.context.lists = profile.attributes, profile.lists
+        run.look_at(profile)
     duplicate = False
     if event is None:
         run.attributes_changed()
@@ -111,13 +112,33 @@ def _context(plan: Plan, state: ProfileState, profile: Profile, now: int) -> Con
 
 
 class Run(Arrival):
-    """One call for one profile."""
+    """One call for one profile. `context` is made when something is judged: most events change nothing."""
+
+    __slots__ = ("_context", "changes", "profile", "removed")
 
     def __init__(self, plan: Plan, state: ProfileState, profile: Profile, now: int) -> None:
-        super().__init__(plan, state, now)
-        self.context = _context(plan, state, profile, now)
+        # Arrival's own, not called: this is made once per event.
+        self.plan = plan
+        self.state = state
+        self.now = now
+        self.dirty = set()
+        self.adopted = self.features_touched = False
+        self.profile = profile
         self.changes: list[Change] = []
-        self.removed: list[str] = []
+        self.removed: Sequence[str] = ()
+        self._context: Context | None = None
+
+    @property
+    def context(self) -> Context:
+        """The profile at the instant that is judged."""
+        context = self._context
+        if context is None:
+            context = self._context = _context(self.plan, self.state, self.profile, self.now)
+        return context
+
+    def look_at(self, profile: Profile) -> None:
+        """From here on the profile is this."""
+        self.profile, self._context = profile, None
 
     def adopt_plan(self) -> None:
         """Take up a plan new to the profile: mark what it changed, drop what it no longer needs."""
@@ -128,7 +149,8 @@ class Run(Arrival):
         self.removed = sorted(id_ for id_ in state.members if id_ not in plan.positions)
         changed = plan.changed_since.get(state.plan)
         if state.plan == 0:
-            self.dirty.update(plan.on_first_sight)
+            blank = not self.profile.attributes and not self.profile.lists
+            self.dirty.update(plan.on_blank if blank else plan.on_first_sight)
         elif changed is None:
             self.dirty.update(range(len(plan.conditions)))
         else:
@@ -193,7 +215,7 @@ class Run(Arrival):
         if self.dirty:
             self._evaluate(self.dirty, self.now, by_time=False)
         state.now = self.now
-        deadline = state.next_deadline
+        deadline = state.earliest if state.earliest != UNKNOWN else state.next_deadline
         return Outcome(
             state, tuple(self.changes), self.features_touched, deadline if deadline < NEVER else None, duplicate
         )
@@ -209,10 +231,11 @@ class Run(Arrival):
             condition = conditions[place]
             context.until = NEVER
             inside = condition.test(context)
-            if context.until < NEVER:
-                state.set_horizon(condition.key, context.until if context.until > at else at + 1)
-            elif condition.key in horizons:
-                state.set_horizon(condition.key, NEVER)
+            key, until = condition.key, context.until
+            if until < NEVER:
+                state.set_horizon(key, until if until > at else at + 1)
+            elif key in horizons:
+                state.set_horizon(key, NEVER)
             changed = False
             for id_, version in condition.segments:
                 if inside is not (id_ in members):

@@ -4,7 +4,7 @@ An event's cost grows with the conditions it may meet, not with those that exist
 tested again; the rest of a condition is one compiled predicate, run once per event however many leaves share it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from shared.pql.codegen import compile_event
@@ -12,16 +12,27 @@ from shared.pql.core import TRUE, Apply, Const, Core, Get, Variable
 from shared.pql.history import conjoin, conjuncts
 from shared.pql.leaves.base import Leaf, Record
 from shared.pql.leaves.series import Series
+from shared.pql.leaves.tally import TallyLeaf
 from shared.pql.operators import get
 
 Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """A running total of events and the conditions to judge: by the number reached, or whatever it is."""
+
+    leaf: TallyLeaf
+    numbers: Mapping[int, tuple[int, ...]]
+    otherwise: tuple[int, ...]
+    in_features: bool
 
 
 @dataclass(slots=True)
 class Matcher:
     """A condition on events and who wants the events meeting it; `test` is None if the index proves all.
 
-    `leaves` keep what they need themselves, `series` keeps the events for all its views.
+    `leaves` keep what they need themselves: `tallies`, and `others`; `series` keeps the events for all its views.
     """
 
     predicate: Core
@@ -30,6 +41,8 @@ class Matcher:
     test: Callable[[Record], object] | None
     leaves: tuple[Leaf, ...] = ()
     series: Series | None = None
+    tallies: tuple[Tally, ...] = ()
+    others: tuple[Leaf, ...] = ()
 
     def readers(self) -> list[Leaf]:
         """All leaves that want the events."""
@@ -45,13 +58,17 @@ class Bucket:
 
     always: list[Matcher] = field(default_factory=list)
     by_value: dict[Path, dict[str, list[Matcher]]] = field(default_factory=dict)
+    paths: list[tuple[str, Path, dict[str, list[Matcher]]]] = field(default_factory=list)
+    """`by_value` with the first name of each path apart."""
 
     def candidates(self, record: Record) -> list[Matcher]:
         """The matchers whose indexed part holds."""
         found = self.always.copy()
-        for path, values in self.by_value.items():
-            value = record.get(path[0])
-            for name in path[1:]:
+        for first, rest, values in self.paths:
+            value = record.get(first)
+            for name in rest:
+                if value is None:
+                    break
                 value = value.get(name) if value.__class__ is dict else get(value, name)
             if value.__class__ is str:
                 if value in values:
@@ -77,14 +94,12 @@ class EventIndex:
 
     def matches(self, record: Record) -> list[Matcher]:
         """The conditions that the event meets, each once."""
-        found: list[Matcher] = []
-        for event_type in (record.get("eventType"), None):
-            bucket = self.buckets.get(event_type) if event_type is None or event_type.__class__ is str else None
-            if bucket is not None:
-                for matcher in bucket.candidates(record):
-                    if matcher.test is None or matcher.test(record):
-                        found.append(matcher)
-        return found
+        event_type, buckets = record.get("eventType"), self.buckets
+        bucket = buckets.get(event_type) if event_type.__class__ is str else None
+        found = bucket.candidates(record) if bucket is not None else []
+        if None in buckets:
+            found += buckets[None].candidates(record)
+        return [matcher for matcher in found if matcher.test is None or matcher.test(record)]
 
     def leaves(self, record: Record) -> list[Leaf]:
         """The leaves whose condition, or one of whose steps, the event meets."""
@@ -96,8 +111,11 @@ def _file(matcher: Matcher, bucket: Bucket) -> None:
         bucket.always.append(matcher)
         return
     path, values = matcher.equality
+    if path not in bucket.by_value:
+        bucket.by_value[path] = {}
+        bucket.paths.append((path[0], path[1:], bucket.by_value[path]))
     for value in values:
-        bucket.by_value.setdefault(path, {}).setdefault(value, []).append(matcher)
+        bucket.by_value[path].setdefault(value, []).append(matcher)
 
 
 def matcher_of(predicate: Core) -> Matcher:

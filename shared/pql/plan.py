@@ -48,7 +48,7 @@ class Condition:
 
     `leaves` are all it reads, `numbers` the counts it compares with numbers (leaf key, number), `otherwise` the keys
     of leaves it reads in any other way. `references` are ids or names as written. `before_history` is its answer for
-    a profile without events, if that needs neither profile nor time.
+    a profile without events, if that needs neither profile nor time, `blank` for one without attributes and lists too.
     """
 
     key: int
@@ -61,6 +61,7 @@ class Condition:
     since: tuple["SinceCondition", ...]
     uses_profile: bool
     before_history: bool | None
+    blank: bool | None
 
 
 @dataclass(slots=True, eq=False)
@@ -141,6 +142,9 @@ class Plan:
     """By a leaf's key: the places of those to whom more than that matters."""
     on_profile: tuple[int, ...]
     on_first_sight: tuple[int, ...]
+    """The places of those that may hold for a profile without events."""
+    on_blank: tuple[int, ...]
+    """Of them those that may hold without attributes and lists, as most profiles begin."""
     since: Mapping[Core, SinceCondition]
     state_keys: frozenset[int]
     feature_leaves: frozenset[int]

@@ -182,6 +182,7 @@ class _Assembly:
             otherwise=otherwise,
             on_profile=tuple(place for place, found in enumerate(self.conditions) if found.uses_profile),
             on_first_sight=tuple(p for p, found in enumerate(self.conditions) if found.before_history is not False),
+            on_blank=tuple(p for p, found in enumerate(self.conditions) if found.blank is not False),
             since=since,
             state_keys=keys.union(series, (condition.key for condition in since.values())),
             feature_leaves=self.feature_leaves,

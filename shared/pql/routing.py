@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from shared.pql.core import Core
-from shared.pql.index import Matcher, matcher_of
+from shared.pql.index import Matcher, Tally, matcher_of
 from shared.pql.leaves.base import Leaf
 from shared.pql.leaves.sequence import SequenceLeaf
 from shared.pql.leaves.series import CountView, SequenceView, Series
+from shared.pql.leaves.tally import TallyLeaf
 from shared.pql.leaves.window import CountLeaf
 
 Places = tuple[int, ...]
@@ -51,16 +52,28 @@ def matchers_for(leaves: Iterable[Leaf], readers: Readers, previous: Mapping[int
                 found.counts.append(CountView(leaf, leaf.lookback, numbers, otherwise, *_who(leaf, readers)))
             else:
                 found.leaves.append(leaf)
-    return {key: _matcher(key, found, previous.get(key)) for key, found in wanted.items()}
+    return {key: _matcher(key, found, previous.get(key), readers) for key, found in wanted.items()}
 
 
 def _who(leaf: Leaf, readers: Readers) -> tuple[Places, bool]:
     return readers.all.get(leaf.key, ()), leaf.key in readers.features
 
 
-def _matcher(key: int, wanted: _Wanted, known: Matcher | None) -> Matcher:
+def _tallies(leaves: Iterable[Leaf], readers: Readers) -> tuple[Tally, ...]:
+    return tuple(
+        Tally(
+            leaf, readers.numbers.get(leaf.key, {}), readers.otherwise.get(leaf.key, ()), leaf.key in readers.features
+        )
+        for leaf in leaves
+        if isinstance(leaf, TallyLeaf) and leaf.counts_events
+    )
+
+
+def _matcher(key: int, wanted: _Wanted, known: Matcher | None, readers: Readers) -> Matcher:
     series = None
     if wanted.counts or wanted.sequences:
         series = Series(key, tuple(wanted.counts), tuple(wanted.sequences.values()))
     base = known or matcher_of(wanted.predicate)
-    return Matcher(base.predicate, base.types, base.equality, base.test, tuple(wanted.leaves), series)
+    tallies = _tallies(wanted.leaves, readers)
+    others = tuple(leaf for leaf in wanted.leaves if all(leaf is not tally.leaf for tally in tallies))
+    return Matcher(base.predicate, base.types, base.equality, base.test, tuple(wanted.leaves), series, tallies, others)

@@ -83,7 +83,11 @@ def new_state() -> ProfileState:
 
 def event_hash(event_id: str) -> int:
     """The 64-bit hash that stands for an event id; the same in every process."""
-    return int.from_bytes(blake2b(event_id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+    try:
+        raw = event_id.encode()
+    except UnicodeEncodeError:
+        raw = event_id.encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(raw, digest_size=8).digest(), "big")
 
 
 _Wire = tuple[int, int, int, dict[str, int], dict[int, int], dict[int, Any], bytes, int]

@@ -1,22 +1,23 @@
 """What passages have noted in Redis, and the list of a partition's profiles."""
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 
 import msgspec
 
 from services.segmentation.domain.generations import generation_id, versions_in
 from services.segmentation.domain.readiness import Readiness, Taken
-from services.segmentation.domain.status import RUNNING, STATUS, TARGET, Status
+from services.segmentation.domain.status import LEFT, RUNNING, STATUS, TARGET, Status
 from services.segmentation.ports import Noted
 from shared.adapters.redis import RedisClient, RedisError
 from shared.contracts import redis_keys
 from shared.contracts.topics import KEYED_PARTITIONS
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Retryable
+from shared.runtime.admin.scan import keys_of_partition
 from shared.runtime.namespace import ActiveNamespaces, active_namespace
 
 _STAGE = "segmentation"
-_SCAN_KEYS = 1_000
 _VERSIONS_KEPT_MAX = 32
 _status = msgspec.json.Decoder(Status)
 
@@ -34,11 +35,11 @@ class RedisNotes:
     async def noted(self, partition: int) -> Noted | None:
         # Right after a claim: not what was true a second ago.
         namespace = await self._namespace(partition)
-        names = (STATUS, RUNNING, TARGET)
-        status, running, target = [await self._get(partition, name, namespace) for name in names]
+        names = (STATUS, RUNNING, TARGET, LEFT)
+        status, running, target, left = [await self._get(partition, name, namespace) for name in names]
         if status is None or running is None:
             return None
-        return Noted(_status.decode(status), running, target)
+        return Noted(_status.decode(status), running, target, left)
 
     async def statuses(self) -> Sequence[Status | None]:
         raw = [await self._get(partition, STATUS) for partition in range(KEYED_PARTITIONS)]
@@ -47,17 +48,14 @@ class RedisNotes:
     async def profiles(self, partition: int) -> AsyncGenerator[Sequence[str], None]:
         """Walks through all keys of Redis: a partition has no list of its profiles, which would cost each of them
         some hundred bytes for the sake of a rare question."""
-        prefix = redis_keys.state(await self._namespace(partition), _STAGE, partition, "")
-        pattern = "".join(f"\\{c}" if c in "*?[]\\" else c for c in prefix) + "*"
-        cursor = 0
-        while True:
-            try:
-                cursor, keys = await self._redis.client.scan(cursor, match=pattern, count=_SCAN_KEYS)
-            except (RedisError, OSError) as error:
-                raise Retryable(f"the profiles of partition {partition} cannot be listed: {error}") from error
-            yield [str(key, "utf-8")[len(prefix) :] for key in keys if isinstance(key, bytes)]
-            if cursor == 0:
-                return
+        where = (await self._namespace(partition), _STAGE, partition)
+        prefix = redis_keys.state(*where, "")
+        try:
+            async with aclosing(keys_of_partition(self._redis.client, redis_keys.fence(*where), prefix)) as slices:
+                async for keys in slices:
+                    yield [str(key, "utf-8")[len(prefix) :] for key in keys]
+        except (RedisError, OSError) as error:
+            raise Retryable(f"the profiles of partition {partition} cannot be listed: {error}") from error
 
     async def readiness(self) -> Readiness:
         try:

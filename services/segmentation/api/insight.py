@@ -97,7 +97,8 @@ def render_explained(explained: pql.Explanation) -> dict[str, Any]:
 
 
 def render_answer(answer: Answer) -> dict[str, Any]:
-    """`member` is what holds now; `recorded` what the stored state says, as of the profile's last fact or deadline."""
+    """`member` is what holds now; `recorded` what the stored state says, as of the profile's last fact or deadline.
+    `note`: by what the answer is, while the profile has not come over to the newest version; else null."""
     return {
         "segmentId": answer.segment.id,
         "segmentName": answer.segment.name,
@@ -106,6 +107,7 @@ def render_answer(answer: Answer) -> dict[str, Any]:
         "evaluatedAt": format_instant(answer.at),
         "member": answer.since is not None,
         "since": _instant(answer.since),
+        "note": answer.note,
         "recorded": {"member": answer.recorded, "asOf": _instant(answer.recorded_at)},
         "nextChange": _instant(answer.evidence.changes_at),
         "text": str(answer.evidence),

@@ -14,7 +14,9 @@ def apply_fact(plan: pql.Plan, state: State, profile_id: str, fact: Fact) -> pql
     come back as the newest. Changes `state` in place, but for `state.engine`, which the caller takes from the outcome.
     """
     if fact.type == "event":
-        event = pql.Event(fact.id, fact.occurred_at, fact.event_type, fact.body)
+        body = fact.body
+        type_ = body.get("eventType")
+        event = pql.Event(fact.id, fact.occurred_at, type_ if type_.__class__ is str else "", body)
         return pql.evaluate(plan, state.engine, pql.Profile(profile_id, state.attributes), event, fact.received_at)
     before = pql.Profile(profile_id, state.attributes)
     known = not remember_attributes(state, fact)

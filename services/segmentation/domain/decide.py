@@ -4,9 +4,8 @@ For each fact: bring the profile's state forward through the deadlines that lie 
 what it touches. The fact leaves together with its decisions as one `ProfileUpdate`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import msgspec
 
@@ -19,11 +18,11 @@ from services.segmentation.domain.state import State, new_state
 from shared import pql
 from shared.contracts.facts import Fact
 from shared.contracts.headers import trace_of
-from shared.contracts.memberships import Cause, Membership, Transition
+from shared.contracts.memberships import Cause
 from shared.contracts.topics import FEATURE_VECTORS, PROFILE_UPDATES, SEGMENT_MEMBERSHIPS
 from shared.contracts.vectors import FeatureSetDefinition, FeatureVector
 from shared.kernel.clock import Micros
-from shared.kernel.ids import digest_id, transition_id
+from shared.kernel.ids import digest_id
 from shared.runtime.stage import Batch, Due, Effects, Output, Record
 
 
@@ -31,10 +30,14 @@ from shared.runtime.stage import Batch, Due, Effects, Output, Record
 class Tally:
     """What a step did, for metrics; whoever reports it clears it."""
 
+    transitions: int = 0
     entered: int = 0
-    exited: int = 0
     duplicates: int = 0
     vectors: int = 0
+
+    @property
+    def exited(self) -> int:
+        return self.transitions - self.entered
 
 
 @dataclass(slots=True)
@@ -77,32 +80,39 @@ def step(
 
 
 def _decide_fact(work: _Work, record: Record[Fact]) -> None:
-    fact = record.value
-    _hold_vectors(work, record.key)
-    state = work.states.get(record.key)
+    fact, key, effects = record.value, record.key, work.effects
+    if work.touched:
+        _hold_vectors(work, key)
+    state = work.states.get(key)
     if state is None:
-        state = work.states[record.key] = new_state(fact.tenant)
+        state = work.states[key] = new_state(fact.tenant)
         definitions = work.definitions if work.passage is None else work.passage.newest
     else:
-        definitions = work.definitions if work.passage is None else _brought_over(work, record.key, state)
-    outcome = apply_fact(definitions.plan, state, record.key, fact)
+        definitions = work.definitions if work.passage is None else _brought_over(work, key, state)
+    outcome = apply_fact(definitions.plan, state, key, fact)
     if work.passage is not None:
         work.passage.observe(record.offset, fact)
-    work.effects.log_time = max(work.effects.log_time, fact.received_at)
-    work.tally.duplicates += outcome.duplicate
-    changed = _settle(work, record.key, state, definitions, [(outcome, Cause("fact", fact.id))], record)
-    if outcome.duplicate and changed is None:
-        return
+    if fact.received_at > effects.log_time:
+        effects.log_time = fact.received_at
+    changed = None
+    if outcome.changes:
+        changed = _settle(work, key, state, definitions, [(outcome, Cause("fact", fact.id))], record)
+    else:
+        _take(work, key, state, outcome)
+    if outcome.duplicate:
+        work.tally.duplicates += 1
+        if changed is None:
+            return
     known = None if outcome.duplicate else wire.raw_fact(record)
     if known is not None and outcome.features_touched and definitions.feature_sets:
-        work.touched[record.key] = len(work.effects.outputs), fact.id
-        work.held.pop(record.key, None)
-    # The profile's time, not the fact's: a profile's decisions are never told out of order.
-    update = wire.update(state.tenant, record.key, state.engine.now, known, changed)
+        work.touched[key] = len(effects.outputs), fact.id
+        work.held.pop(key, None)
+    # The profile's time, not the fact's: a profile's decisions are never told out of order. What a repeat brings is due
+    # to time alone, and is told as its deadline would have told it.
+    decided_at = state.engine.now if known is not None else outcome.changes[-1].effective_at
+    update = wire.update(state.tenant, key, decided_at, known, changed)
     headers = trace_of(record.headers) if record.headers else ()
-    work.effects.outputs.append(
-        Output(PROFILE_UPDATES, record.key, update, headers, work.partition, record.timestamp_ms)
-    )
+    effects.outputs.append(Output(PROFILE_UPDATES, key, update, headers, work.partition, record.timestamp_ms))
 
 
 def _decide_deadline(work: _Work, due: Due) -> None:
@@ -112,9 +122,7 @@ def _decide_deadline(work: _Work, due: Due) -> None:
         return
     _hold_vectors(work, due.key)
     if work.passage is not None and work.passage.seeding:
-        seed = work.passage.seed_for(due.key, state, due.at)
-        if seed is not None:
-            state.seed = seed
+        if work.passage.seed(due.key, state, due.at):
             work.effects.states[due.key] = state
         return
     definitions = work.definitions if work.passage is None else _brought_over(work, due.key, state)
@@ -132,14 +140,17 @@ def _brought_over(work: _Work, key: str, state: State) -> Definitions:
     What that changes leaves as an update of its own, before whatever has touched the profile.
     """
     assert work.passage is not None
-    if state.seed is None or work.passage.target is None:
-        return work.passage.definitions_of(state)
-    old, new, at = work.definitions, work.passage.target, Micros(state.seed.at)
+    old, new = work.passage.definitions_of(state), work.passage.target
+    if new is None or state.seed is None or not work.passage.way.takes_over(state):
+        return old
+    at = Micros(state.seed.at)
+    # Definitions may come back to what they were; where the profile's sequence stands tells the two times apart.
+    cause = Cause("definition", f"{new.id}:{state.sequence}")
     brought, made = come_over(state, key, old, new.definitions)
-    causes = [(brought, Cause("deadline", str(at))), (made, Cause("definition", new.id))]
-    changed = _settle(work, key, state, new.definitions, causes, None)
+    outcomes = [(brought, Cause("deadline", str(at))), (made, cause)]
+    changed = _settle(work, key, state, new.definitions, outcomes, None, old.versions)
     sets = [f for f in new.definitions.feature_sets if old.feature_hashes.get(f.name) != f.hash]
-    vectors = _vectors(new.definitions, key, state, at, f"definition:{new.id}", sets)
+    vectors = _vectors(new.definitions, key, state, at, f"definition:{cause.id}", sets)
     if changed is not None or vectors:
         update = msgspec.structs.replace(wire.update(state.tenant, key, at, None, changed), vectors=vectors)
         work.effects.outputs.append(Output(PROFILE_UPDATES, key, update, (), work.partition))
@@ -154,44 +165,51 @@ def _settle(
     definitions: Definitions,
     outcomes: Sequence[tuple[pql.Outcome, Cause]],
     record: Record[Fact] | None,
+    left: Mapping[str, int] | None = None,
 ) -> wire.WireMemberships | None:
-    """Takes over an evaluation's state and deadline; emits and returns the membership record if anything changed."""
-    last = outcomes[-1][0]
-    state.engine = last.state
-    effects = work.effects
-    effects.states[key] = state
-    effects.deadlines[key] = None if last.next_deadline is None else Micros(last.next_deadline)
-    if len(outcomes) == 1 and not last.changes:
-        return None
-    transitions = tuple(_transition(work, key, change, cause) for made, cause in outcomes for change in made.changes)
+    """Takes over an evaluation's state and deadline; emits and returns the membership record if anything changed.
+
+    `left`: versions of the definitions that the profile comes over from.
+    """
+    _take(work, key, state, outcomes[-1][0])
+    versions = definitions.versions if left is None else left
+    transitions: list[str] = []
+    for made, cause in outcomes:
+        if made.changes:
+            # Of a removed segment the new plan no longer knows the version; the old one does, and removals must differ.
+            transitions += wire.transitions(key, made.changes, cause, versions)
+            work.tally.entered += sum([change.entered for change in made.changes])
     if not transitions:
         return None
     # Transitions are counted, not records: into how many records deadlines fall depends on when they are looked at.
     state.sequence += len(transitions)
-    members = _memberships(definitions, state)
-    changed = wire.changed(state.tenant, key, state.sequence, transitions, members)
+    shown = _shown(state, definitions, outcomes)
+    changed = wire.changed(state.tenant, key, state.sequence, transitions, shown)
     headers = trace_of(record.headers) if record and record.headers else ()
     timestamp_ms = record.timestamp_ms if record else None
-    effects.outputs.append(Output(SEGMENT_MEMBERSHIPS, key, changed, headers, work.partition, timestamp_ms))
-    entered = sum(transition.change == "entered" for transition in transitions)
-    work.tally.entered += entered
-    work.tally.exited += len(transitions) - entered
+    work.effects.outputs.append(Output(SEGMENT_MEMBERSHIPS, key, changed, headers, work.partition, timestamp_ms))
+    work.tally.transitions += len(transitions)
     return changed
 
 
-def _memberships(definitions: Definitions, state: State) -> dict[str, Membership]:
-    versions = definitions.versions
-    return {segment: Membership(versions.get(segment, 0), since) for segment, since in state.engine.members.items()}
+def _take(work: _Work, key: str, state: State, outcome: pql.Outcome) -> None:
+    """Takes over an evaluation's state and deadline."""
+    state.engine = outcome.state
+    work.effects.states[key] = state
+    deadline = outcome.next_deadline
+    work.effects.deadlines[key] = None if deadline is None else Micros(deadline)
 
 
-def _transition(work: _Work, profile: str, change: pql.Change, cause: Cause) -> Transition:
-    if change.by_time:
-        cause = Cause("deadline", str(change.effective_at))
-    # Of a removed segment the new plan no longer knows the version; the old one does, and removals must differ.
-    segment, version = change.segment_id, change.version or work.definitions.versions.get(change.segment_id, 0)
-    word: Literal["entered", "exited"] = "entered" if change.entered else "exited"
-    id_ = transition_id(profile, segment, version, word, f"{cause.kind}:{cause.id}")
-    return Transition(id_, segment, version, word, change.effective_at, cause)
+def _shown(state: State, definitions: Definitions, outcomes: Sequence[tuple[pql.Outcome, Cause]]) -> wire.Shown:
+    """Brings what is told of a profile's memberships up to its present ones."""
+    shown, members = state.shown, state.engine.members
+    if shown is not None and shown.versions is definitions.versions:
+        for made, _ in outcomes:
+            shown.follow(made.changes)
+    else:
+        shown = state.shown = wire.Shown(members, definitions.versions)
+    assert len(shown.map) == len(members)
+    return shown
 
 
 def _hold_vectors(work: _Work, key: str) -> None:

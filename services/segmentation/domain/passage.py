@@ -16,61 +16,58 @@ them over, while facts go on being decided:
 
     killed in 2, or before a seed is durable -> the slice is read again; nothing had been said of it
     killed after                             -> the seed is in the state: the profile comes over all the same
+
+When nothing that the target changes is wanted any more, the passage *turns*: what is wanted is registered as target
+at once, and what was it is *left*, a generation that some profiles come over from. Seeds for it count no more.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
+from services.segmentation.domain.bounds import Bounds, TurnSize
 from services.segmentation.domain.definitions import Definitions
-from services.segmentation.domain.generations import Generation, lacking_history
-from services.segmentation.domain.replay import HASHES, Replay
+from services.segmentation.domain.generations import Generation, history_plan
+from services.segmentation.domain.replay import HASHES, Recent, Replay
 from services.segmentation.domain.state import Seed, State
-from services.segmentation.domain.status import RUNNING, STATUS, TARGET, Status
-from shared import pql
+from services.segmentation.domain.status import STATUS, Status
+from services.segmentation.domain.way import Way
 from shared.contracts.facts import Fact
 from shared.kernel.clock import Micros
 from shared.runtime.stage import Due, Turn, ViewWrite
 
 _TAIL_ROWS_MAX = 500
-_RECENT_ROWS_MAX = 8_192
-"""Facts remembered as they are decided, for the last stretch of a replay: a reader of the log alone might never quite
-catch up with a busy partition."""
 _REPORT_EVERY_US = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """`profiles_max`: held in one slice; `turn_keys`: seeded at once. `take(n)`: whether n rows of the rate limit
-    may be used now; `now`: the wall clock, µs."""
-
-    profiles_max: int
-    turn_keys: int
-    take: Callable[[int], bool]
-    now: Callable[[], int]
 
 
 class Passage:
     """The state of one partition's passage in the process that owns it."""
 
-    def __init__(self, running: Generation, bounds: Bounds, status: Status | None, target: Generation | None) -> None:
-        self.running = running
-        self.target = target
-        self.status = status or Status(running.id)
+    def __init__(self, way: Way, bounds: Bounds, status: Status | None) -> None:
+        self.way = way
+        self.status = status or Status(way.running.id)
         self.replay: Replay | None = None
         self.position = -1
         self.swept = False
         self.seeding = False
         self._registered = status is not None
         self._bounds = bounds
+        self._size = TurnSize(bounds.turn_keys)
         self._wanted: Generation | None = None
+        self._turns = False
         self._log: tuple[int, int] | None = None
-        self._recent: deque[tuple[int, Fact]] = deque()
-        self._recent_from = 0
+        self._recent = Recent(0)
         self._found: deque[str] = deque()
         self._seeded: Sequence[str] = ()
+
+    @property
+    def running(self) -> Generation:
+        return self.way.running
+
+    @property
+    def target(self) -> Generation | None:
+        return self.way.target
 
     @property
     def busy(self) -> bool:
@@ -82,6 +79,8 @@ class Passage:
         """Whether a turn would bring it on: not while it waits for its reader."""
         if not self._registered or self._seeded or self._found:
             return True
+        if self._turns and self._log is not None:
+            return True
         if self._log is None or (self.target is None and self._wanted is None):
             return False
         if self.target is None or self.status.phase != "replay":
@@ -90,11 +89,12 @@ class Passage:
 
     def lacks(self, generation: Generation) -> bool:
         """Whether the partition is neither there, nor on its way to `generation`, nor asked to go."""
-        return generation.id != (self._wanted or self.target or self.running).id
+        return generation.id != (self._wanted or self.way.end).id
 
     def want(self, generation: Generation) -> None:
-        """Asks for the passage to `generation`, once the one that is under way has ended."""
-        self._wanted = None if generation.id == (self.target or self.running).id else generation
+        """Asks for the passage to `generation`: after the one under way, or in its place if that is given up."""
+        self._wanted = None if generation.id == self.way.end.id else generation
+        self._turns = self._wanted is not None and self.way.turns_for(self._wanted)
 
     def locate(self, start: int, end: int) -> None:
         """Says which offsets the partition's log has, seen after the partition was claimed."""
@@ -105,18 +105,13 @@ class Passage:
         """Whether it waits for `locate`."""
         return self._log is None and (self.target is not None or self._wanted is not None)
 
-    # What the step asks.
-
     def definitions_of(self, state: State) -> Definitions:
-        """The definitions that a profile lives under."""
-        if self.target is not None and state.engine.plan == self.target.definitions.plan.key:
-            return self.target.definitions
-        return self.running.definitions
+        return self.way.definitions_of(state)
 
     @property
     def newest(self) -> Definitions:
         """What new profiles begin under: they have no history to lack."""
-        return (self.target or self.running).definitions
+        return self.way.end.definitions
 
     def observe(self, offset: int, fact: Fact) -> None:
         """Hears of every fact that has been decided."""
@@ -124,19 +119,19 @@ class Passage:
             return
         if self.replay.in_step:
             self.replay.observe(offset, fact)
-            return
-        if not self._recent or offset > self._recent[-1][0]:  # a batch that failed is stepped again
-            self._recent.append((offset, fact))
-        if len(self._recent) > _RECENT_ROWS_MAX:
-            self._recent_from = self._recent.popleft()[0] + 1
+        else:
+            self._recent.add(offset, fact)
 
-    def seed_for(self, profile_id: str, state: State, now: int) -> Seed | None:
-        """What a profile needs to come over; None for one that has come over or is about to."""
+    def seed(self, profile_id: str, state: State, now: int) -> bool:
+        """Gives a profile what it needs to come over; False for one that has come over or is about to."""
         assert self.target is not None
-        if state.seed is not None or state.engine.plan == self.target.definitions.plan.key:
-            return None
-        history = self.replay.history(profile_id) if self.replay is not None else b""
-        return Seed(self.target.id, max(now, state.engine.now), history)
+        seeded = state.seed is not None
+        if self.way.takes_over(state):
+            return False
+        if not self.way.has_come(state):
+            history = self.replay.history(profile_id) if self.replay is not None else b""
+            state.seed = Seed(self.target.id, max(now, state.engine.now), history)
+        return seeded or state.seed is not None
 
     # What the runtime asks, between micro-batches.
 
@@ -146,6 +141,8 @@ class Passage:
             return self._write(self._note_registered, barrier=True)
         if self._log is None:
             return None
+        if self._turns:
+            return self._turn_round()
         if self._seeded:
             keys, self._seeded = self._seeded, ()
             return Turn([Due(key, now) for key in keys])
@@ -165,16 +162,28 @@ class Passage:
         new, self._wanted = self._wanted, None
         if position < 0 or new.definitions.plan.key == self.running.definitions.plan.key:
             return self._complete(new)
-        self.target = new
+        return self._begin(new)
+
+    def _turn_round(self) -> Turn:
+        """Gives the target up. Whoever lives under it comes over from there, with all others."""
+        assert self._wanted is not None
+        new, self._wanted, self._turns = self._wanted, None, False
+        self.replay, self.seeding, self._seeded = None, False, ()
+        self._found.clear()
+        return self._begin(new)
+
+    def _begin(self, new: Generation) -> Turn:
+        assert self._log is not None
+        self.way = self.way.towards(new)
         self.swept = False
-        lacking = bool(lacking_history(self.running, new))
         self.status = Status(
             self.running.id,
             new.id,
-            "replay" if lacking else "sweep",
-            rows_all=max(0, position + 1 - self._log[0]),
+            "replay" if self.way.lacking(new) else "sweep",
+            rows_all=max(0, self.position + 1 - self._log[0]),
             started_at=self._bounds.now(),
             history_from=self.status.history_from,
+            left=[generation.id for generation in self.way.left],
         )
         return self._write(barrier=True)
 
@@ -193,23 +202,20 @@ class Passage:
         assert self._log is not None
         replay.advance(position, _TAIL_ROWS_MAX)
         # What a torn write has put beyond the fence lies before the end that was seen after the claim.
-        if position + 1 < self._log[1] or replay.read_to < self._recent_from or not replay.has_applied(position):
+        if position + 1 < self._log[1] or replay.read_to < self._recent.start or not replay.has_applied(position):
             return False
-        for offset, fact in self._recent:
-            replay.observe(offset, fact)
-        self._recent.clear()
+        self._recent.told_to(replay)
         replay.fall_in(position)
         return True
 
     def _open_slice(self, position: int) -> Replay:
         assert self.target is not None
         assert self._log is not None
-        plan = pql.history_plan(self.running.definitions.plan, self.target.definitions.plan)
+        plan = history_plan(self.way.origins, self.target)
         assert plan is not None
         self.replay = Replay(plan, self.status.low, self._log[0], self._bounds.profiles_max)
-        self._recent.clear()
         # Of what a torn write has applied beyond the fence, nothing is heard; the reader must see it.
-        self._recent_from = max(position + 1, self._log[1])
+        self._recent = Recent(max(position + 1, self._log[1]))
         self.status.high, self.status.rows, self.status.rows_all = HASHES, 0, max(1, position + 1 - self._log[0])
         return self.replay
 
@@ -227,14 +233,15 @@ class Passage:
         return self._write()
 
     def _seed_turn(self, found: deque[str], now: Micros) -> Turn | None:
-        count = min(len(found), self._bounds.turn_keys)
+        count = min(len(found), self._size.keys)
         if count == 0 or not self._bounds.take(count):
             return self._report()
         keys = [found.popleft() for _ in range(count)]
-        self.seeding = True
-        return Turn([Due(key, now) for key in keys], barrier=True, done=lambda: self._note_seeded(keys))
+        self.seeding, began = True, self._bounds.now()
+        return Turn([Due(key, now) for key in keys], barrier=True, done=lambda: self._note_seeded(keys, began))
 
-    def _note_seeded(self, keys: Sequence[str]) -> None:
+    def _note_seeded(self, keys: Sequence[str], began: int) -> None:
+        self._size.took(len(keys), self._bounds.now() - began)
         self.seeding = False
         self._seeded = keys
         self.status.profiles += len(keys)
@@ -245,9 +252,9 @@ class Passage:
         """Every profile lives under the target."""
         ended = new or self.target
         assert ended is not None
-        kept = {name: at for name, at in self.status.history_from.items() if self._is_unchanged(name, ended)}
+        kept = {name: at for name, at in self.status.history_from.items() if self.way.keeps(name, ended)}
         if self.status.cut_from:
-            kept |= dict.fromkeys(lacking_history(self.running, ended), self.status.cut_from)
+            kept |= dict.fromkeys(self.way.lacking(ended), self.status.cut_from)
         self.status = Status(
             ended.id,
             rows_all=self.status.rows_all,
@@ -255,11 +262,8 @@ class Passage:
             started_at=self.status.started_at,
             history_from=kept,
         )
-        self.running, self.target, self.replay, self.swept = ended, None, None, False
+        self.way, self.replay, self.swept = self.way.arrived(ended), None, False
         return self._write()
-
-    def _is_unchanged(self, name: str, new: Generation) -> bool:
-        return self.running.definitions.version_of(name) == new.definitions.version_of(name) != 0
 
     def _report(self) -> Turn | None:
         """Writes how far it has come, once a second."""
@@ -273,10 +277,8 @@ class Passage:
     def _write(self, done: Callable[[], None] = lambda: None, barrier: bool = False) -> Turn:
         self.status.updated_at = self._bounds.now()
         views = [ViewWrite("set", STATUS, msgspec.json.encode(self.status))]
-        if self.target is None:
-            views += [ViewWrite("set", RUNNING, self.running.encoded), ViewWrite("delete", TARGET)]
-        elif barrier:
-            views.append(ViewWrite("set", TARGET, self.target.encoded))
+        if self.target is None or barrier:
+            views += self.way.views()
         return Turn(views=views, barrier=barrier, done=done)
 
     # What the reader of the log and of Redis' keys tells.

@@ -16,6 +16,9 @@ HASHES = 1 << 32
 """Profiles are cut into slices by a hash of their id, independent of the one that chose their partition."""
 
 
+_RECENT_ROWS_MAX = 8_192
+
+
 def slice_hash(profile_id: str) -> int:
     return crc32(profile_id.encode())
 
@@ -130,3 +133,24 @@ class Replay:
         """Drops profiles that keep their histories themselves now."""
         for id_ in profile_ids:
             self._states.take(id_)
+
+
+class Recent:
+    """Facts remembered as they are decided, for the last stretch of a replay: a reader of the log alone might never
+    quite catch up with a busy partition. Holds every fact from offset `start` on, that is the newest 8,192."""
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self._rows: deque[tuple[int, Fact]] = deque()
+
+    def add(self, offset: int, fact: Fact) -> None:
+        if not self._rows or offset > self._rows[-1][0]:  # a batch that failed is stepped again
+            self._rows.append((offset, fact))
+        if len(self._rows) > _RECENT_ROWS_MAX:
+            self.start = self._rows.popleft()[0] + 1
+
+    def told_to(self, replay: Replay) -> None:
+        """Has a replay observe what is remembered, and forgets it."""
+        for offset, fact in self._rows:
+            replay.observe(offset, fact)
+        self._rows.clear()

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from services.segmentation.domain.wire import Shown
 from shared import merge, pql
 
 _FORMAT = 1
@@ -24,7 +25,7 @@ class State:
     """Record fragments, their merged `attributes` (derived, never stored) and the engine's state.
 
     `sequence` counts this profile's transitions. `seed` is there for moments only, while
-    definitions change.
+    definitions change. `shown` follows from the engine's members and is never stored.
     """
 
     tenant: str
@@ -33,6 +34,7 @@ class State:
     sequence: int = 0
     attributes: dict[str, Any] = field(default_factory=dict)
     seed: Seed | None = None
+    shown: Shown | None = field(default=None, compare=False, repr=False)
 
 
 def new_state(tenant: str) -> State:

@@ -7,14 +7,17 @@ import msgspec
 from services.segmentation.domain.replay import HASHES
 from shared.contracts import redis_keys
 
-STATUS, RUNNING, TARGET = (redis_keys.NOTE + name for name in ("backfill", "definitions", "definitions-next"))
-"""View names: how far it has come (JSON), the generation that all profiles live under, and the one they shall."""
+STATUS, RUNNING, TARGET, LEFT = (
+    redis_keys.NOTE + name for name in ("backfill", "definitions", "definitions-next", "definitions-left")
+)
+"""View names: how far it has come (JSON), the generation that all profiles live under, the one they shall live under,
+and those that some live under because they were on the way to them when these were given up."""
 
 Phase = Literal["settled", "replay", "sweep"]
 
 
 class Status(msgspec.Struct, omit_defaults=True):
-    """How far a partition has come; `running` and `target` are generations' ids.
+    """How far a partition has come; `running`, `target` and `left` are generations' ids.
 
     Slices below hash `low` have come over, out of 2³². `rows` of `rows_all` records have been read for the slice that
     ends at `high`. `profiles` have been seeded so far. Instants are wall clock, µs, but for `history_from`: by name
@@ -33,6 +36,7 @@ class Status(msgspec.Struct, omit_defaults=True):
     updated_at: int = 0
     cut_from: int = 0
     history_from: dict[str, int] = {}
+    left: list[str] = []
 
     @property
     def share(self) -> float:

@@ -1,16 +1,19 @@
 """Brings the partitions of this process over to new definitions, one after the other, beside the stream."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from services.segmentation.domain.generations import Generation
-from services.segmentation.domain.passage import Bounds, Passage
+from services.segmentation.domain.bounds import Bounds
+from services.segmentation.domain.generations import split_generations
+from services.segmentation.domain.passage import Passage
 from services.segmentation.domain.replay import Replay
 from services.segmentation.domain.status import Status
+from services.segmentation.domain.way import Way
 from services.segmentation.handlers.pace import Pace
-from services.segmentation.ports import FactLog, Newest, Notes
+from services.segmentation.ports import FactLog, Newest, Noted, Notes
 from shared.kernel.clock import Clock, Micros
 from shared.runtime.stage import Turn
 
@@ -56,6 +59,7 @@ class Backfill:
         self._bounds = Bounds(limits.profiles_max, limits.turn_keys, self._pace.take, clock.now)
         self._passages: dict[int, Passage] = {}
         self._revision = -1
+        self._looked_at = 0.0
 
     # What the stage and the runtime ask.
 
@@ -66,13 +70,9 @@ class Backfill:
         noted = await self._notes.noted(partition)
         if noted is None:
             # Nothing has been decided yet, or by a release that took no notes: what holds now counts as its own.
-            self._passages[partition] = Passage(self._newest.generation(), self._bounds, None, None)
+            self._passages[partition] = Passage(Way(self._newest.generation()), self._bounds, None)
             return
-        running = self._newest.generation_of(noted.running)
-        target: Generation | None = None
-        if noted.status.target and noted.target is not None:
-            target = self._newest.generation_of(noted.target, running.definitions)
-        passage = Passage(running, self._bounds, noted.status, target)
+        passage = Passage(way_noted(self._newest, noted), self._bounds, noted.status)
         passage.want(self._newest.generation())
         self._passages[partition] = passage
 
@@ -100,8 +100,14 @@ class Backfill:
         self._note([passage.status for passage in self._passages.values()])
         await asyncio.sleep(_ROUND_S)
 
+    async def _keep_up(self) -> None:
+        """Takes up new definitions also within a round, which may last for hours: a mistake is given up soon."""
+        if time.monotonic() - self._looked_at >= _ROUND_S:
+            await self._take_up()
+
     async def _take_up(self) -> None:
         """Hands new definitions to all passages, once none has come for a round."""
+        self._looked_at = time.monotonic()
         revision, seen = self._newest.revision, self._revision
         self._revision = revision
         fresh = revision == seen
@@ -130,9 +136,11 @@ class Backfill:
                 replay.add(rows, next_)
                 await self._pace.spend((next_ - max(first, read_to)) // _SKIPPED_PER_ROW)
                 read_to = next_
+                await self._keep_up()
                 while replay.waiting and self._is_wanted(partition, passage, replay):
                     applied = replay.advance(passage.position, _ROWS_AT_ONCE)
                     await self._pace.spend(applied)
+                    await self._keep_up()
                     if not applied:  # the rest lies ahead of what the partition has decided
                         break
                 # The log grows meanwhile: what it grows by must not keep a slow reader from ever catching up.
@@ -143,19 +151,37 @@ class Backfill:
 
     async def _slice_ended(self, partition: int, passage: Passage, replay: Replay | None) -> None:
         """Waits until a slice has come over: one at a time is held in memory."""
-        while replay is not None and passage.replay is replay and self._passages.get(partition) is passage:  # noqa: ASYNC110
+        while replay is not None and passage.replay is replay and self._passages.get(partition) is passage:
             await asyncio.sleep(_ROUND_S / 10)
+            await self._keep_up()
 
     def _is_wanted(self, partition: int, passage: Passage, replay: Replay) -> bool:
         return self._passages.get(partition) is passage and passage.replay is replay and not replay.in_step
 
     async def _list(self, partition: int, passage: Passage) -> None:
         """Lists the partition's profiles for the sweep."""
+        target = passage.target
+
+        def is_wanted() -> bool:
+            # A target that is given up meanwhile begins a sweep of its own, from the first profile.
+            return self._passages.get(partition) is passage and passage.target is target
+
         async with aclosing(self._notes.profiles(partition)) as found:
             async for keys in found:
-                while passage.find(()) > _KEYS_WAITING_MAX and self._passages.get(partition) is passage:  # noqa: ASYNC110
+                while passage.find(()) > _KEYS_WAITING_MAX and is_wanted():
                     await asyncio.sleep(_ROUND_S)
-                if self._passages.get(partition) is not passage:
+                    await self._keep_up()
+                if not is_wanted():
                     return
                 passage.find(keys)
-        passage.swept = True
+        passage.swept = is_wanted()
+
+
+def way_noted(newest: Newest, noted: Noted) -> Way:
+    """Returns where a partition's profiles are and go, out of what was noted durably."""
+    running = newest.generation_of(noted.running)
+    if not noted.status.target or noted.target is None:
+        return Way(running)
+    target = newest.generation_of(noted.target, running.definitions)
+    left = split_generations(noted.left) if noted.left and noted.status.left else ()
+    return Way(running, target, tuple(newest.generation_of(encoded, running.definitions) for encoded in left))

@@ -5,12 +5,18 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from services.segmentation.domain.adoption import come_over
+from services.segmentation.domain.definitions import Definitions
+from services.segmentation.domain.replay import Replay
+from services.segmentation.domain.state import Seed, State
 from services.segmentation.handlers.definitions import DefinitionHandlers
 from services.segmentation.ports import Applied, FactLog, LiveProfiles, UnionSchemas
 from shared import pql
 from shared.contracts.definitions import SegmentDefinition
 from shared.contracts.facts import Fact
-from shared.kernel.clock import Clock
+from shared.contracts.partitioning import partition_of
+from shared.contracts.topics import KEYED_PARTITIONS
+from shared.kernel.clock import Clock, Micros
 from shared.kernel.errors import Reason, Rejected, Retryable
 
 _LOOK_UP_LIMIT_S = 3.0
@@ -23,7 +29,8 @@ class Answer:
 
     `since`: when it entered, None while outside. `recorded`: whether the stored state, as of `recorded_at` (µs), has
     it inside; the two differ until a definition newer than the profile's last fact takes effect. `counted`: the
-    events that count, by hash, as far as the log's newest records hold them.
+    events that count, by hash, as far as the log's newest records hold them. `note`: while the profile has not come
+    over to the newest version, by what the answer is; None otherwise.
     """
 
     segment: SegmentDefinition
@@ -35,6 +42,7 @@ class Answer:
     recorded_at: int
     evidence: pql.Evidence
     counted: Mapping[int, Fact]
+    note: str | None
 
 
 class InsightHandlers:
@@ -71,31 +79,68 @@ class InsightHandlers:
     async def why(self, segment_id: str, profile_id: str) -> Answer:
         """Evaluates a segment for a profile now, on a copy of its state.
 
-        While definitions change, the answer is by those that the profile lives under. Raises Rejected (not_found) for
-        an unknown segment or profile, Retryable while the profile has not yet come over to the segment.
+        While definitions change, the answer is by those that the profile lives under, or for a segment that these do
+        not know, as it will be once the profile has come over. Raises Rejected (not_found) for an unknown segment or
+        profile, Retryable until this process runs the segment, or when a profile's history cannot be read.
         """
         segment = await self._segments.get_segment(segment_id)
-        if segment_id not in self._running.current().versions:
+        newest = self._running.current()
+        if segment_id not in newest.versions:
             raise Retryable(f"segment {segment_id!r} is defined, but this process does not run it yet")
         state = await self._profiles.get(profile_id)
         if state is None:
             message = f"there is no profile {profile_id!r}: no fact of it has been decided on"
             raise Rejected(message, Reason.NOT_FOUND)
-        running = self._running.under(state.engine.plan)
-        version = running.versions.get(segment_id)
-        if version is None:
-            raise Retryable(
-                f"segment {segment_id!r} is defined, but profile {profile_id!r} has not come over to it yet"
-            )
         recorded, recorded_at = segment_id in state.engine.members, state.engine.now
         now = recorded_at if self._wall is None else max(recorded_at, self._wall.now())
+        running, note = self._running.under(state.engine.plan), None
+        if segment_id not in running.versions:
+            note = await self._bring_over(state, profile_id, running, newest, now)
+            running = newest
+        version = running.versions[segment_id]
+        if note is None and version != newest.versions[segment_id]:
+            note = (
+                f"the profile has not come over to version {newest.versions[segment_id]} yet; until then version "
+                f"{version} decides, and this is its answer"
+            )
         profile = pql.Profile(profile_id, state.attributes)
         # The copy is brought to now first: a segment that others refer to may have changed by time alone.
         engine = pql.due(running.plan, state.engine, profile, now).state
         evidence = pql.why(running.plan, engine, profile, segment_id, now)
         counted = await self._counted(profile_id, evidence)
         since = engine.members.get(segment_id)
-        return Answer(segment, version, profile_id, now, since, recorded, recorded_at, evidence, counted)
+        return Answer(segment, version, profile_id, now, since, recorded, recorded_at, evidence, counted, note)
+
+    async def _bring_over(self, state: State, profile_id: str, old: Definitions, new: Definitions, now: int) -> str:
+        """Brings a copy of a state over as the backfill will; returns what to say of that. Raises Retryable."""
+        plan, history, seen = pql.history_plan(old.plan, new.plan), b"", ""
+        if plan is not None:
+            facts, whole = await self._history(profile_id)
+            replay = Replay(plan, 0, 0, 1)
+            for offset, fact in enumerate(facts):
+                replay.observe(offset, fact)
+            history = replay.history(profile_id)
+            seen = "" if whole else f", as far as the newest {self._look_up_rows_max:,} records of its partition tell"
+        state.seed = Seed("", Micros(max(now, state.engine.now)), history)
+        state.engine = come_over(state, profile_id, old, new)[-1].state
+        return f"the profile has not come over to this segment yet; this is what it will find{seen}"
+
+    async def _history(self, profile_id: str) -> tuple[list[Fact], bool]:
+        """Returns a profile's facts, oldest first, of the log's newest records, and whether that is all there ever was.
+
+        Raises Retryable when the log does not answer.
+        """
+        partition = partition_of(profile_id, KEYED_PARTITIONS)
+        facts: list[Fact] = []
+        try:
+            async with asyncio.timeout(_LOOK_UP_LIMIT_S):
+                (extent,) = [found for found in await self._log.extents() if found.partition == partition]
+                async with aclosing(self._log.newest_of(profile_id, self._look_up_rows_max)) as batches:
+                    async for batch in batches:
+                        facts += batch
+        except TimeoutError:
+            return facts[::-1], False
+        return facts[::-1], extent.start == 0 and extent.rows <= self._look_up_rows_max
 
     async def _counted(self, profile_id: str, evidence: pql.Evidence) -> dict[int, Fact]:
         """Finds the events that the evidence counts. The state knows their hashes only; the log knows the rest.

@@ -93,16 +93,24 @@ class SequenceLeaf(Leaf):
         reached = match_in_order(times, self.shape)
         if not reached or self.simple:
             return bool(reached), until
+        last, tied = reached[-1], set[int]()
         for forbidden in self.shape.after:
             columns = states.get(self.sources[forbidden.bit])
-            if columns is None or columns[0][-1] < reached[-1]:
+            if columns is None or columns[0][-1] < last:
                 continue
-            after = bisect_left(columns[0], reached[-1])
-            if columns[0][after] == reached[-1] or columns[0][-1] > now:
-                # An event never forbids itself, and those to come have not happened: the hashes must tell.
+            if columns[0][-1] > now:
+                # Those to come have not happened.
                 return self._match(states, now)
-            return False, until
-        return True, until
+            if columns[0][-1] > last:
+                return False, until
+            tied.update(columns[1][bisect_left(columns[0], last) :])
+        return not tied or self._is_last_alone(states, last, tied), until
+
+    def _is_last_alone(self, states: States, at: int, tied: set[int]) -> bool:
+        """Whether the forbidden events at the instant of the last step are one, and that the last step's own: an event
+        never forbids itself."""
+        times, events = states[self.steps[-1]]
+        return len(tied) == 1 and tied <= set(events[bisect_left(times, at) : bisect_right(times, at)])
 
     def _match(self, states: States, now: int) -> Reading:
         times, _, masks = self._merged(states)

@@ -74,11 +74,26 @@ class Series:
     steps, it may be forbidden by the event that came second.
     """
 
-    __slots__ = ("_lows", "_plain", "cap", "closing", "counts", "key", "lasting", "sequences", "spared", "strict")
+    __slots__ = (
+        "_lows",
+        "_plain",
+        "cap",
+        "closing",
+        "counts",
+        "in_features",
+        "key",
+        "lasting",
+        "sequences",
+        "spared",
+        "strict",
+        "windows",
+    )
 
     def __init__(self, key: int, counts: tuple[CountView, ...], steps: tuple[tuple[SequenceView, int], ...]) -> None:
         self.key = key
         self.counts = counts
+        self.windows = tuple((view.lookback, view.leaf.low, view.numbers, view.always) for view in counts)
+        self.in_features = any(view.in_features for view in counts)
         self.sequences = tuple(view for view, _ in steps)
         self.closing = _closing(steps)
         self.strict = tuple(v for v in self.sequences if not (v.leaf.lasting or v.leaf.holds_until_ended))
@@ -126,7 +141,7 @@ class Series:
     def insert(self, states: States, at: int, event: int, now: int) -> int:
         """Keep an event that meets the condition, in place."""
         columns = states.get(self.key)
-        low = self._low(now)
+        low = now - self._plain if self._plain is not None and not self._lows else self._low(now)
         if at < low and not self.spared:
             return IGNORED
         if columns is None:

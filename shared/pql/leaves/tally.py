@@ -31,6 +31,7 @@ class TallyLeaf(Leaf):
         super().__init__(key, spec, Window(), predicates)
         self.algebra = algebra
         self.prepare = prepare
+        self.counts_events = spec.function == "count" and spec.body is None
 
     def insert(self, state: Any, record: Record, at: int, event: int, now: int) -> Any:
         contribution = self.prepare(record)
@@ -69,7 +70,7 @@ class TallyLeaf(Leaf):
         return reached
 
     def level(self, state: Any, now: int) -> int:
-        if len(state) > 1 or self.spec.function != "count" or self.spec.body is not None:
+        if len(state) > 1 or not self.counts_events:
             return ANYTHING
         count: int = state[0]
         return count

@@ -3,6 +3,8 @@
 CPU time of this one process, without Kafka, Redis and their clients: a record passed over (its key is looked at),
 a record replayed (decoded and applied to the new histories), a profile seeded and a profile brought over (its state
 decoded, changed and encoded, outputs made). `estimate` puts them together for a number of profiles and records.
+`live` is the latency of live facts beside a backfill, `rebuild` the speed of `freshet state rebuild`. `--only` picks
+parts; those that are not run keep their figures in the output.
 """
 
 import argparse
@@ -15,18 +17,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from services.segmentation.domain.bounds import Bounds
 from services.segmentation.domain.decide import Tally, step
 from services.segmentation.domain.generations import Generation, generation_of
-from services.segmentation.domain.passage import Bounds, Passage
+from services.segmentation.domain.passage import Passage
 from services.segmentation.domain.replay import Replay
 from services.segmentation.domain.state import StateCodec
+from services.segmentation.domain.way import Way
 from shared.contracts.codec import encode
 from shared.contracts.definitions import SegmentDefinition
 from shared.contracts.facts import Fact
 from shared.contracts.topics import EVENTS
 from shared.kernel.clock import Micros
 from shared.runtime.stage import Batch, Due, Record
-from tests.bench.backfill import live
+from tests.bench.backfill import live, rebuild
 from tests.bench.machine import machine
 from tests.bench.pql.definitions import Definition, definitions
 from tests.bench.pql.workload import Workload, load
@@ -44,18 +48,23 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=40_000, help="at most this many events")
     parser.add_argument("--live-events", type=int, default=40_000, help="records before the live backfill; 0: none")
     parser.add_argument("--output", type=Path, default=_ROOT / "tests" / "bench" / "results" / "backfill.json")
+    parser.add_argument("--rebuild-events", type=int, default=150_000, help="records that the rebuild replays")
+    parser.add_argument("--only", default="costs,live,rebuild", help="parts, comma-separated")
     options = parser.parse_args()
-    workload = load(_GA4 if _GA4.is_dir() else None, options.events)
-    runs = [_run(workload, running, added) for running, added in ((20, 1), (20, 20), (500, 1), (500, 20))]
-    report = {
+    data, parts = _GA4 if _GA4.is_dir() else None, options.only.split(",")
+    found: dict[str, Any] = json.loads(options.output.read_text()) if options.output.is_file() else {}
+    report = found | {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["python -m tests.bench.backfill", *sys.argv[1:]]),
         "machine": machine(),
-        "source": workload.source,
-        "events": len(workload.events),
-        "profiles": len(workload.profiles),
-        "runs": runs,
-        "live": live.measure(options.live_events) if options.live_events else None,
+    }
+    if "costs" in parts:
+        report |= _costs(load(data, options.events))
+    if "live" in parts and options.live_events:
+        report["live"] = live.measure(options.live_events)
+    if "rebuild" in parts:
+        report["rebuild"] = rebuild.measure(data, options.rebuild_events)
+    report |= {
         "load_after": round(os.getloadavg()[0], 2),
     }
     options.output.parent.mkdir(parents=True, exist_ok=True)
@@ -64,13 +73,22 @@ def main() -> int:
     return 0
 
 
+def _costs(workload: Workload) -> dict[str, Any]:
+    return {
+        "source": workload.source,
+        "events": len(workload.events),
+        "profiles": len(workload.profiles),
+        "runs": [_run(workload, running, added) for running, added in ((20, 1), (20, 20), (500, 1), (500, 20))],
+    }
+
+
 def _run(workload: Workload, running: int, added: int) -> dict[str, Any]:
     wanted = definitions(running + added, workload)
     old = _generation(wanted[:running])
     new = _generation(wanted, old)
     records = _records(workload)
     states = _lived(old, records)
-    passage = Passage(old, Bounds(len(states) + 1, _KEYS_AT_ONCE, lambda count: True, lambda: 0), None, None)
+    passage = Passage(Way(old), Bounds(len(states) + 1, _KEYS_AT_ONCE, lambda count: True, lambda: 0), None)
     passage.locate(0, len(records))
     passage.want(new)
     while passage.target is None:

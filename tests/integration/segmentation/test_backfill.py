@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from services.segmentation.domain.status import STATUS
+from services.segmentation.domain.generations import versions_in
+from services.segmentation.domain.status import RUNNING, STATUS
 from shared.contracts import redis_keys
+from shared.contracts.topics import KEYED_PARTITIONS
 from tests.support.backfill_world import PEOPLE, World, opened
 from tests.support.platform import EmbeddedPlatform
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.platform
 
@@ -76,6 +79,7 @@ async def test_edits_and_removals_during_a_backfill_are_exact_in_the_end(world: 
     await world.ask(world.client.segmentation.remove, "gone")
     await world.come(1_000)
     await world.wait_ready("twelve")
+    await eventually(lambda: settled(world, {"twelve"}), "the removal has been taken up too", 60)
     await world.decided()
 
     assert world.expected() == await world.members("twelve")
@@ -103,3 +107,36 @@ async def test_a_log_that_lost_its_beginning_is_said_to_have(world: World) -> No
     assert sorted(world.counts.keys() - late) == await world.members("silent")
     key = redis_keys.view(world.settings.redis_namespace, "segmentation", 0, STATUS)
     assert b'"phase":"sweep"' not in (await world.redis.client.get(key) or b"")
+
+
+async def test_a_segment_removed_while_it_is_backfilled_is_given_up_and_nobody_is_left_in_it(world: World) -> None:
+    await world.started(FRESHET_SEGMENTATION_BACKFILL_ROWS_PER_S_MAX="400")
+    await world.define("spent", SPENT)
+    await world.wait_ready("spent")
+    await world.come(EVENTS_BEFORE)
+    await world.decided()
+    await world.define("twelve", TWELVE)
+    await world.wait_share(0.2)
+
+    await world.ask(world.client.segmentation.remove, "twelve")
+    await world.come(300)
+    await eventually(lambda: settled(world, {"spent"}), "all partitions stand still", 60)
+    await world.decided()
+
+    came = {v.profile_id for v in await world.published() for t in v.transitions if t.segment_id == "twelve"}
+    assert len(came) < len(world.expected()), "the backfill did not go on to its end"
+    assert [] == await world.members("twelve")
+    assert sorted(p for p, spent in world.spent.items() if spent >= 150) == await world.members("spent")
+
+
+async def settled(world: World, segments: set[str]) -> bool:
+    """Whether every partition runs these segments and no others, and is on no way."""
+    for partition in range(KEYED_PARTITIONS):
+        place = (world.settings.redis_namespace, "segmentation", partition)
+        names = [redis_keys.view(*place, name) for name in (STATUS, RUNNING)]
+        status, running = [await world.redis.client.get(name) for name in names]
+        assert isinstance(status, bytes)
+        assert isinstance(running, bytes)
+        if b'"phase"' in status or segments != versions_in(running).keys():
+            return False
+    return True

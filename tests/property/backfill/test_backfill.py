@@ -54,11 +54,13 @@ READS = st.tuples(st.just("read"), st.sampled_from([1, 3, 100]))
 ALLOWS = st.tuples(st.just("allow"), st.integers(1, 3))
 TICKS = st.tuples(st.just("tick"), st.integers(1, 3 * DAY // HOUR))
 FACTS = st.lists(EVENTS | EVENTS | RECORDS, max_size=12)
-PASSAGE = st.tuples(FACTS, DEFINES, st.lists(EVENTS | RECORDS | READS | ALLOWS | READS | TICKS | st.just(("crash",))))
+MEANWHILE = EVENTS | RECORDS | READS | ALLOWS | READS | TICKS | st.just(("crash",)) | st.just(("undo",))
+PASSAGE = st.tuples(FACTS, DEFINES, st.lists(MEANWHILE))
 ACTIONS = st.lists(PASSAGE.map(lambda parts: [*parts[0], parts[1], *parts[2]]), max_size=4).map(
     lambda passages: [action for passage in passages for action in passage]
 )
-"""Passages one after the other; one that is not over when the next begins is finished first."""
+"""Passages one after the other; one that is not over when the next begins is finished first, or given up when what it
+is for is wanted no more. `undo` takes the newest definitions back."""
 
 
 class Story:
@@ -71,6 +73,8 @@ class Story:
         self.versions: dict[str, tuple[int, str]] = {}
         self.wanted = generation({})
         self.counts: defaultdict[str, int] = defaultdict(int)
+        self.before: tuple[dict[str, str], set[str]] = {}, set()
+        self.now_defined: tuple[dict[str, str], set[str]] = {}, set()
 
     def act(self, action: Any) -> None:
         match action:
@@ -92,7 +96,12 @@ class Story:
                 self.now += hours * HOUR
                 self.send(Fact("tick", "tick", "t", "", self.now, self.now))
             case "define", segments, referring, features:
-                self.define(dict(segments), referring, features)
+                named = dict(segments)
+                if referring is not None and {"a", "b"} <= named.keys():
+                    named["r"] = referring
+                self.define(named, set(features))
+            case ("undo",):
+                self.define(*self.before)
             case "read", rows:
                 self.partition.read(rows)
             case "allow", keys:
@@ -104,9 +113,8 @@ class Story:
     def send(self, fact: Fact) -> None:
         self.partition.send(fact)
 
-    def define(self, segments: dict[str, str], referring: str | None, features: set[str]) -> None:
-        if referring is not None and {"a", "b"} <= segments.keys():
-            segments["r"] = referring
+    def define(self, segments: dict[str, str], features: set[str]) -> None:
+        self.before, self.now_defined = self.now_defined, (segments, features)
         live: dict[str, tuple[int, str]] = {}
         for id_, text in segments.items():
             if self.versions.get(id_, (0, ""))[1] != text:

@@ -7,11 +7,13 @@ from typing import Any
 import msgspec
 
 from services.segmentation import stream
-from services.segmentation.domain.generations import Generation, decode_generation, generation_of
-from services.segmentation.domain.passage import Bounds, Passage
+from services.segmentation.domain.bounds import Bounds
+from services.segmentation.domain.generations import Generation, decode_generation, generation_of, split_generations
+from services.segmentation.domain.passage import Passage
 from services.segmentation.domain.replay import Replay
 from services.segmentation.domain.state import State
-from services.segmentation.domain.status import RUNNING, STATUS, TARGET, Status
+from services.segmentation.domain.status import LEFT, RUNNING, STATUS, TARGET, Status
+from services.segmentation.domain.way import Way
 from shared import pql
 from shared.contracts.definitions import SegmentDefinition
 from shared.contracts.facts import Fact
@@ -43,7 +45,7 @@ class Partition:
     def __post_init__(self) -> None:
         self.stage = stream.backfilled_stage(self)
         self.driver = TopologyDriver(self.stage, batch_rows_max=5)
-        self.passage = Passage(generation({}), self._bounds(), None, None)
+        self.passage = Passage(Way(generation({})), self._bounds(), None)
         self.driver.settle()
 
     def _bounds(self) -> Bounds:
@@ -101,12 +103,13 @@ class Partition:
     def crash(self) -> None:
         """The process is killed between two turns; another begins with what is durable."""
         status = self.driver.view(self.stage, 0, STATUS)
-        running, target = (self.driver.view(self.stage, 0, name) for name in (RUNNING, TARGET))
+        running, target, left = (self.driver.view(self.stage, 0, name) for name in (RUNNING, TARGET, LEFT))
         assert status is not None
         assert running is not None
         held = decode_generation(running)
         new = decode_generation(target, held.definitions) if target else None
-        self.passage = Passage(held, self._bounds(), msgspec.json.decode(status, type=Status), new)
+        others = tuple(decode_generation(encoded) for encoded in split_generations(left or b"[]"))
+        self.passage = Passage(Way(held, new, others), self._bounds(), msgspec.json.decode(status, type=Status))
         self.passage.locate(0, len(self.log))
         self.driver.settle()
 

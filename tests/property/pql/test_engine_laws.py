@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 from shared.pql import (
     Change,
     Event,
+    Outcome,
+    Profile,
     ProfileState,
     SegmentSpec,
     build_plan,
@@ -124,3 +127,22 @@ def test_one_pass_of_time_equals_many_small_ones(seed: int) -> None:
 
     assert tuple(changes) == one.changes
     assert state == one.state
+
+
+@QUICK
+@given(SEEDS)
+def test_a_profile_without_attributes_is_judged_as_one_with_an_attribute_that_nobody_looks_at(seed: int) -> None:
+    story, events = prepared(seed, 2)
+    generator = Generator(seed + 1)
+    texts = [generator.on_profile(1) for _ in range(6)]
+    asked = [SegmentSpec(f"on-profile-{i}", 1, compile_segment(text, PERMISSIVE)) for i, text in enumerate(texts)]
+    plan = build_plan([*(segment.spec for segment in story.plan.segments), *asked])
+
+    def lived(attributes: dict[str, Any]) -> list[Outcome]:
+        state, profile = new_state(), Profile("p", attributes)
+        sent = [Event(event.id, event.occurred_at, event.type, event.body) for event in events]
+        return [evaluate(plan, state, profile, event, START + i) for i, event in enumerate(sent)]
+
+    found, expected = lived({}), lived({"nobodyLooksAtThis": 1})
+
+    assert [(o.changes, o.next_deadline) for o in expected] == [(o.changes, o.next_deadline) for o in found]

@@ -1,7 +1,7 @@
 """What a crash repeats is what was said before, however the records fall into micro-batches."""
 
 from shared.contracts.facts import Fact
-from shared.contracts.topics import EVENTS, FEATURE_VECTORS
+from shared.contracts.topics import EVENTS, FEATURE_VECTORS, PROFILE_UPDATES
 from shared.contracts.vectors import FeatureDefinition, FeatureSetDefinition
 from shared.kernel.clock import HOUR
 from tests.unit.services.segmentation.test_decide import Stream, definitions
@@ -65,6 +65,25 @@ def test_transitions_have_the_same_numbers_whether_time_or_the_next_fact_brings_
 
     assert by_time.changes() == by_fact.changes()
     assert by_time.memberships()[-1].sequence == by_fact.memberships()[-1].sequence == len(by_fact.changes())
+
+
+def test_a_repeat_tells_what_time_has_brought_as_the_deadline_would_have_told_it() -> None:
+    """Otherwise when a profile was last decided on would depend on how the log was cut into batches."""
+    plan = {"viewed": f"{VIEWED}.count() > 0"}
+    by_deadline, by_repeat = Stream(definitions(**plan)), Stream(definitions(**plan))
+
+    by_deadline.send(fact("e1", 1))
+    by_deadline.tick(2 * HOUR)
+    by_deadline.send(fact("e1", 3 * HOUR))
+    by_repeat.send(fact("e1", 1))
+    by_repeat.send(fact("e1", 3 * HOUR))
+
+    assert told(by_deadline) == told(by_repeat) == [(1, 1), (HOUR + 2, 1)]
+
+
+def told(run: Stream) -> list[tuple[int, int]]:
+    """When each update was decided, and how many transitions it has."""
+    return [(w.value.decided_at, len(w.value.transitions)) for w in run.driver.read(PROFILE_UPDATES)]
 
 
 def test_a_deadline_before_a_record_is_judged_by_the_attributes_of_then() -> None:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from services.segmentation.domain.status import RUNNING, STATUS, TARGET, Status
+from services.segmentation.domain.status import LEFT, RUNNING, STATUS, TARGET, Status
 from shared.contracts.facts import Fact
 from shared.kernel.clock import DAY, HOUR, Micros
 from shared.runtime.stage import Batch
@@ -183,3 +183,116 @@ def test_facts_of_a_busy_partition_are_remembered_for_the_last_stretch() -> None
     assert partition.passage.replay.in_step
     partition.allow(5)
     assert {"ann": ["many"]} == members(partition)
+
+
+def looked_around(partition: Partition, people: int = 30) -> None:
+    for number in range(2 * people):
+        partition.send(event(number, f"p{number % people}"))
+
+
+def test_a_definition_removed_while_it_is_backfilled_is_given_up_and_whoever_had_come_over_comes_back() -> None:
+    partition = Partition()
+    looked_around(partition)
+    partition.define(generation({"twice": (1, TWICE)}))
+    partition.read(100)
+    partition.allow(4)
+    came = [id_ for id_, held in members(partition).items() if held]
+
+    partition.define(generation({}))
+    on_the_way_back = partition.passage.status
+    partition.finish(generation({}))
+
+    assert 4 == len(came)
+    assert ("sweep", 1) == (on_the_way_back.phase, len(on_the_way_back.left)), "no log is read to come back"
+    assert {f"p{i}": [] for i in range(30)} == members(partition)
+    for id_ in partition.states():
+        changes = [(t.change, t.segment_version) for t in partition.transitions(id_)]
+        assert ([("entered", 1), ("exited", 1)] if id_ in came else []) == changes
+
+
+def test_an_edit_of_what_is_being_backfilled_takes_its_place_wherever_profiles_are() -> None:
+    """Three generations at once: some under the first, some under the mistake, newcomers under the last."""
+    partition = Partition()
+    partition.finish(generation({"a": (1, 'xEvent[eventType = "buy"].count() >= 1')}))
+    looked_around(partition)
+    partition.define(generation({"a": (2, TWICE)}))
+    partition.read(100)
+    partition.allow(4)
+
+    partition.define(generation({"a": (3, THRICE)}))
+    partition.send(event(80, "p3"))
+    for number in (81, 82, 83):
+        partition.send(event(number, "new"))
+    plans = {state.engine.plan for state in partition.states().values()}
+    partition.finish(generation({"a": (3, THRICE)}))
+
+    assert 3 == len(plans)
+    expected: dict[str, list[str]] = {f"p{i}": [] for i in range(30)} | {"p3": ["a"], "new": ["a"]}
+    assert dict(sorted(expected.items())) == members(partition)
+
+
+def test_a_passage_is_not_given_up_for_something_more() -> None:
+    partition = Partition()
+    partition.send(event(1))
+    partition.define(generation({"twice": (1, TWICE)}))
+
+    partition.define(generation({"twice": (1, TWICE), "thrice": (1, THRICE)}))
+
+    assert partition.passage.target is not None
+    assert {"twice": 1} == partition.passage.target.definitions.versions
+
+
+def test_a_process_killed_on_the_way_back_knows_where_profiles_are() -> None:
+    partition = Partition()
+    looked_around(partition)
+    partition.define(generation({"twice": (1, TWICE)}))
+    partition.read(100)
+    partition.allow(4)
+    partition.define(generation({"thrice": (1, THRICE)}))
+
+    partition.crash()
+    left = [g.definitions.versions for g in partition.passage.way.left]
+    partition.finish(generation({"thrice": (1, THRICE)}))
+
+    assert [{"twice": 1}] == left
+    assert {f"p{i}": [] for i in range(30)} == members(partition)
+    assert all(["entered", "exited"][: len(partition.transitions(i))] == [t.change for t in partition.transitions(i)]
+               for i in partition.states())  # fmt: skip
+    assert partition.driver.view(partition.stage, 0, LEFT) is None
+
+
+def test_a_seed_for_what_was_given_up_brings_nobody_over() -> None:
+    partition = Partition()
+    partition.send(event(1))
+    partition.send(event(2))
+    partition.define(generation({"twice": (1, TWICE)}))
+    partition.read(10)
+    partition.allowance = 1
+    turn = partition.passage._seed_turn(partition.passage._found, Micros(0))
+    assert turn is not None
+    kept = partition.driver._kept[partition.stage.name, 0]
+    loaded = partition.driver._load(partition.stage, kept, ["ann"])
+    partition.driver._step(partition.stage, kept, Batch(0, (), turn.due, loaded))
+    partition.passage.seeding = False
+
+    partition.finish(generation({}))
+    partition.send(event(3))
+
+    assert {"ann": []} == members(partition)
+    assert [] == partition.transitions("ann")
+    assert partition.states()["ann"].seed is None
+
+
+def test_coming_back_to_the_same_definitions_again_and_again_has_transitions_with_ids_of_their_own() -> None:
+    partition = Partition()
+    refers = {"r": (1, 'not inSegment("a") and xEvent.count() >= 1')}
+    partition.send(event(1))
+    partition.send(event(2))
+
+    for version in (1, 3, 5):
+        partition.finish(generation(refers))
+        partition.finish(generation({"a": (version, TWICE)} | refers))
+    partition.finish(generation(refers))
+
+    found = partition.transitions("ann")
+    assert 13 == len(found) == len({transition.id for transition in found})

@@ -10,7 +10,7 @@ import pytest
 from services.segmentation import stream
 from services.segmentation.domain.definitions import Definitions
 from services.segmentation.domain.generations import Generation, decode_generation, generation_of
-from services.segmentation.domain.status import RUNNING, STATUS, TARGET, Status
+from services.segmentation.domain.status import LEFT, RUNNING, STATUS, TARGET, Status
 from services.segmentation.handlers.backfill import Backfill, Limits
 from services.segmentation.handlers.pace import Pace
 from services.segmentation.ports import Noted
@@ -47,10 +47,11 @@ class Process:
         return decode_generation(encoded, previous)
 
     async def noted(self, partition: int) -> Noted | None:
-        status, running, target = (self.driver.view(self.stage, partition, name) for name in (STATUS, RUNNING, TARGET))
+        names = (STATUS, RUNNING, TARGET, LEFT)
+        status, running, target, left = (self.driver.view(self.stage, partition, name) for name in names)
         if status is None or running is None:
             return None
-        return Noted(msgspec.json.decode(status, type=Status), running, target)
+        return Noted(msgspec.json.decode(status, type=Status), running, target, left)
 
     async def statuses(self) -> Sequence[Status | None]:
         return [noted.status if (noted := await self.noted(p)) else None for p in range(EVENTS.partitions)]
@@ -145,6 +146,24 @@ async def test_a_process_that_starts_again_goes_on_under_the_definitions_it_had(
     running = again.of(0).running.definitions.versions
     assert ({"a": 1}, {"a": 2}) == (running, process.generation().definitions.versions)
     assert again.of(0).busy
+
+
+async def test_a_process_that_starts_again_knows_what_was_given_up_on_the_way(process: Process) -> None:
+    process.event(1, "ann")
+    partition = next(p for p in range(EVENTS.partitions) if process.driver._kept[process.stage.name, p].offset >= 0)
+    process.define("a", "xEvent.count() >= 2")
+    for deleted in (False, True):
+        process.define("a", "xEvent.count() >= 2", version=1 + deleted, deleted=deleted)
+        for _ in range(2):  # definitions are taken up once none has come for a round
+            await process.backfill._take_up()
+        process.driver.settle()
+    again = Backfill(process, process, process.shop, ManualClock(5), Limits(1_000, 1_000, 8), lambda _: None)
+
+    await again.claimed(partition, 0)
+
+    way = again.of(partition).way
+    assert [{"a": 1}] == [left.definitions.versions for left in way.left]
+    assert {} == way.end.definitions.versions
 
 
 async def test_a_pace_overdraws_once_and_waits_for_that(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.segmentation.adapters.store import SqlDefinitionStore, metadata, outbox
+from services.segmentation.domain.definitions import Definitions, compile_definitions
 from services.segmentation.handlers.definitions import DefinitionHandlers
 from services.segmentation.handlers.insight import InsightHandlers
 from shared import pql
@@ -139,3 +140,62 @@ async def test_explain_tells_histories_and_the_worst_case(world: World) -> None:
     assert ["window"] == [spec.family for spec in explained.leaves]
     assert explained.cost.bytes > 0
     assert "event type commerce.purchases" == explained.leaves[0].found_by.split(",")[0]
+
+
+class Changing:
+    """Implements `Applied` while definitions change: the shop's profiles live under older ones than the newest."""
+
+    def __init__(self, shop: Shop, newest: Definitions) -> None:
+        self._shop = shop
+        self._newest = newest
+
+    def current(self) -> Definitions:
+        return self._newest
+
+    def under(self, plan: int) -> Definitions:
+        return self._shop.running if plan == self._shop.running.plan.key else self._newest
+
+
+async def changing(world: World, id_: str, expression: str) -> Changing:
+    """Defines a segment that nobody has come over to yet, or edits one."""
+    defining = world.defining
+    if id_ in world.shop.segments:
+        segment = await defining.edit_segment(id_, None, expression, None)
+    else:
+        segment = await defining.define_segment(id_, expression, segment_id=id_)
+    held = world.shop.segments | {id_: segment}
+    return Changing(world.shop, compile_definitions(held.values(), (), pql.Schema.permissive()))
+
+
+async def test_who_has_not_come_over_to_a_segment_is_shown_as_they_will_be(world: World) -> None:
+    await world.define("any", "xEvent.count() >= 1")
+    for day in (1, 2, 3):
+        world.shop.event(f"bought{day}", day * DAY)
+    world.shop.event("other", 3 * DAY, profile="q")
+    world.clock.advance_to(4 * DAY)
+    before = await world.shop.get("p")
+    running = await changing(world, "thrice", 'xEvent[eventType = "commerce.purchases"].count() >= 3')
+    shop = world.shop
+    asking = [InsightHandlers(world.defining, AnySchema(), running, shop, shop, world.clock, n) for n in (1_000, 2)]
+
+    answer, cut = [await one.why("thrice", "p") for one in asking]
+
+    assert (4 * DAY, False, 1) == (answer.since, answer.recorded, answer.version)
+    assert answer.note == "the profile has not come over to this segment yet; this is what it will find"
+    assert cut.since is None
+    assert cut.note is not None
+    assert cut.note.endswith("as far as the newest 2 records of its partition tell")
+    assert before == await world.shop.get("p")
+
+
+async def test_who_has_not_come_over_to_an_edit_is_answered_by_the_version_that_decides(world: World) -> None:
+    await world.define("any", "xEvent.count() >= 1")
+    world.shop.event("bought", 1 * DAY)
+    running = await changing(world, "any", "xEvent.count() >= 2")
+    shop = world.shop
+
+    answer = await InsightHandlers(world.defining, AnySchema(), running, shop, shop, None, 1_000).why("any", "p")
+
+    assert (1, 1 * DAY) == (answer.version, answer.since)
+    assert answer.note is not None
+    assert "has not come over to version 2 yet; until then version 1 decides" in answer.note
