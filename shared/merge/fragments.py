@@ -17,6 +17,10 @@ IDENTITY_MAP = "identityMap"
 _NOT_ATTRIBUTES = frozenset({"_id", "timestamp", "segmentMembership"})
 """About the record, or maintained by Freshet: never attributes of the profile."""
 
+_DIGEST_BITS = 22
+_DELAY_MAX = (1 << 40) - 1
+"""12 days in µs: scores that took longer to arrive are told apart by their digest alone."""
+
 
 class Fragments(msgspec.Struct, array_like=True):
     """The record data of one profile by dataset id, as the trees of `shared.merge.tree`. Holds only what merging needs.
@@ -32,20 +36,22 @@ def apply(fragments: Fragments, fact: Fact) -> Fragments:
     """Merges one record or score into `fragments`, in place, and returns it. Events and ticks change nothing.
 
     Idempotent and independent of order: the greater `received_at` wins leaf by leaf, between equals a digest of
-    dataset and fact id decides. Costs O(leaves of the fact).
+    dataset and fact id decides. A score is as old as its vector (`occurred_at`), because scoring that starts again may
+    tell an older vector's score for the first time after the newest one's. Costs O(leaves of the fact).
     """
     if fact.type == "score":
-        dataset = SCORES_DATASET
+        dataset, said_at = SCORES_DATASET, fact.occurred_at
+        tie = _score_tie(fact)
     elif fact.type == "record":
-        dataset = fact.dataset_id
+        dataset, said_at = fact.dataset_id, fact.received_at
+        tie = _tie(dataset, fact.id)
     else:
         return fragments
-    tie = _tie(dataset, fact.id)
     fragment = fragments.trees.setdefault(dataset, {})
     count = fragments.leaf_counts.get(dataset, 0)
     for path, value in _attributes(fact.body):
         if count < LEAVES_MAX or tree.holds(fragment, path):
-            count += tree.insert(fragment, path, [fact.received_at, tie, value])
+            count += tree.insert(fragment, path, [said_at, tie, value])
     fragments.leaf_counts[dataset] = count
     return fragments
 
@@ -71,6 +77,12 @@ def _tie(dataset: str, fact: str) -> int:
     """63 bits: decides between equal log times without keeping ids of any length in each leaf."""
     digest = blake2b(f"{dataset}\x00{fact}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
+
+
+def _score_tie(fact: Fact) -> int:
+    """Of vectors of one instant the score that arrived later counts; what is left, a digest decides. 62 bits."""
+    delay = min(max(0, fact.received_at - fact.occurred_at), _DELAY_MAX)
+    return delay << _DIGEST_BITS | _tie(SCORES_DATASET, fact.id) >> (63 - _DIGEST_BITS)
 
 
 def _attributes(body: dict[str, Any]) -> Iterator[tuple[Path, Any]]:

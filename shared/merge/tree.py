@@ -19,7 +19,7 @@ Tree = dict[str, Any]
 """Field name to a subtree (dict) or a leaf (list)."""
 
 Leaf = list[Any]
-"""`[received_at µs, tie, value]`; a mark under `HIDING` has no value."""
+"""`[received_at µs, tie, value]`, of scores their vector's log time in front; a mark under `HIDING` has no value."""
 
 Path = tuple[str, ...]
 

@@ -26,9 +26,21 @@ from tests.support.platform import SESSION_VARIABLE, free_ports, free_settings
 
 _RESTART_PAUSE_S = 0.2
 _NEEDS_POLL_S = 0.1
-_START_LIMIT_S = 60.0
+_START_LIMIT_S = 180.0
 SESSION_MS = 6_000
 """The shortest session that a broker grants by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Services that belong together: what their topics begin with, their namespace in Redis and their clock."""
+
+    prefix: str
+    namespace: str
+    clock: str
+
+
+MAIN, WALL = Line("", "freshet", "stream"), Line("wall-", "wall", "wall")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,22 +114,29 @@ class Crew:
         for program in programs.platform_programs(self.inner, runtime, jars, server):
             self.members[program.name] = Member(program)
 
-    def add(self, name: str, service: str, port: int, more: Mapping[str, str] | None = None) -> None:
-        """Adds a worker process of a service under a name of its own; it starts at once."""
-        chosen = self.settings.model_copy(update={f"{service}_port": port})
-        environment = BY_NAME[service].environment(chosen)
-        prefix = BY_NAME[service].prefix
-        environment[prefix + "KAFKA_SESSION_TIMEOUT_MS"] = str(SESSION_MS)
-        # A static member of its own name; two of one name would fence each other.
-        environment[prefix + "KAFKA_GROUP_INSTANCE_ID"] = name
-        environment[prefix + "KAFKA_GROUP_INSTANCE_ID"] = ""  # workers of one service must not share a name
-        if prefix + "DATABASE_URL" in environment:
-            environment[prefix + "DATABASE_URL"] = f"sqlite+aiosqlite:///{self.layout.sql / name}.db"
+    def add(self, name: str, service: str, ports: Mapping[str, int], line: Line, database: str = "") -> None:
+        """Adds a worker process of a service under a name of its own; it starts at once.
+
+        `ports` go over those of `settings`, by service: its own, and those of services it asks. `database` names the
+        file that workers of one service share.
+        """
+        changed = {f"{of}_port": port for of, port in ports.items()}
+        chosen = self.settings.model_copy(update={**changed, "topic_prefix": line.prefix, "clock": line.clock})
+        told = BY_NAME[service].environment(chosen)
+        variables = BY_NAME[service].variables
+        mine = {"KAFKA_SESSION_TIMEOUT_MS": str(SESSION_MS)}
+        # Dynamic members: a static one keeps its partitions while it is down, which hides the hand-over.
+        mine["KAFKA_GROUP_INSTANCE_ID"] = ""
         needs = [f"kafka://{self.inner.kafka_bootstrap_servers}"]
-        if "REDIS_URL" in BY_NAME[service].variables:
+        if "DATABASE_URL" in variables:
+            mine["DATABASE_URL"] = f"sqlite+aiosqlite:///{self.layout.sql / (database or name)}.db"
+        if "DATA_DIR" in variables:
+            mine["DATA_DIR"] = str(self.inner.home / name)
+        if "REDIS_URL" in variables:
+            mine["REDIS_NAMESPACE"] = line.namespace
             needs.append(self.inner.redis_url)
-        environment |= more or {}
-        program = Program(name, [sys.executable, "-m", f"services.{service}"], 10, needs, environment)
+        told |= {BY_NAME[service].prefix + variable: value for variable, value in mine.items()}
+        program = Program(name, [sys.executable, "-m", f"services.{service}"], 10, needs, told)
         self.members[name] = Member(program)
 
     async def answering(self, name: str, limit_s: float = _START_LIMIT_S) -> None:

@@ -6,7 +6,7 @@ import resource
 import shutil
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import redis
 
 from tests.chaos.crew import SESSION_MS, Crew
-from tests.chaos.watch import Watch
+from tests.chaos.watch import STAGES, Stage, Watch
 
 THIRD = "segmentation-3"
 _PAUSE_S = 1.4 * SESSION_MS / 1000
@@ -42,23 +42,26 @@ class Scene:
 Fault = Callable[[Scene], Awaitable[None]]
 
 
-def kill(*names: str) -> Fault:
-    """SIGKILL to one of `names`."""
+def kill(*groups: Sequence[str]) -> Fault:
+    """SIGKILL to one of each group, at the same moment."""
 
     async def fault(scene: Scene) -> None:
-        scene.crew.hit(scene.random.choice(names), signal.SIGKILL)
+        for names in groups:
+            scene.crew.hit(scene.random.choice(names), signal.SIGKILL)
 
     return fault
 
 
-def pause(*names: str) -> Fault:
-    """SIGSTOP beyond the session time-out, then SIGCONT: what it still holds in its hands must be refused."""
+def pause(*groups: Sequence[str]) -> Fault:
+    """SIGSTOP beyond the session time-out, then SIGCONT: what it still holds in its hands must not count twice."""
 
     async def fault(scene: Scene) -> None:
-        name = scene.random.choice(names)
-        scene.crew.hit(name, signal.SIGSTOP)
+        chosen = [scene.random.choice(names) for names in groups]
+        for name in chosen:
+            scene.crew.hit(name, signal.SIGSTOP)
         await asyncio.sleep(_PAUSE_S)
-        scene.crew.hit(name, signal.SIGCONT)
+        for name in chosen:
+            scene.crew.hit(name, signal.SIGCONT)
 
     return fault
 
@@ -84,9 +87,9 @@ def redis_down(cut: bool = False, wipe: bool = False) -> Fault:
     return fault
 
 
-async def _fences(scene: Scene) -> dict[tuple[str, int], int]:
-    found: dict[tuple[str, int], int] = {}
-    for stage in ("segmentation", "profile_store"):
+async def _fences(scene: Scene) -> dict[tuple[Stage, int], int]:
+    found: dict[tuple[Stage, int], int] = {}
+    for stage in (stage for stage in STAGES if stage.fenced):
         while True:
             with contextlib.suppress(redis.RedisError):
                 fences = await asyncio.to_thread(scene.watch.fences, stage)
@@ -172,19 +175,26 @@ def network(program: str, mode: str) -> Fault:
     return fault
 
 
+INGESTION, SEGMENTATION = ("ingestion-1", "ingestion-2"), ("segmentation-1", "segmentation-2")
+WALL_INGESTION, WALL_SEGMENTATION = ("wall-ingestion-1", "wall-ingestion-2"), ("wall-segmentation",)
+
 FAULTS: dict[str, Fault] = {
-    "kill segmentation": kill("segmentation-1", "segmentation-2"),
-    "kill profile_store": kill("profile_store"),
-    "kill ingestion": kill("ingestion"),
-    "pause segmentation": pause("segmentation-1", "segmentation-2"),
-    "pause profile_store": pause("profile_store"),
-    "pause ingestion": pause("ingestion"),
+    "kill segmentation": kill(SEGMENTATION, WALL_SEGMENTATION),
+    "kill profile_store": kill(("profile_store",)),
+    "kill ingestion": kill(INGESTION, WALL_INGESTION),
+    "kill scoring": kill(("scoring",)),
+    "kill model_registry": kill(("model_registry",)),
+    "kill both ingestions": kill(*((name,) for name in (*INGESTION, *WALL_INGESTION))),
+    "pause segmentation": pause(SEGMENTATION, WALL_SEGMENTATION),
+    "pause profile_store": pause(("profile_store",)),
+    "pause ingestion": pause(INGESTION, WALL_INGESTION),
+    "pause scoring": pause(("scoring",)),
     "kill redis": redis_down(),
     "cut redis' log": redis_down(cut=True),
     "lose redis": redis_down(wipe=True),
-    "pause redis": pause("redis"),
+    "pause redis": pause(("redis",)),
     "kill broker": kill("kafka"),
-    "pause broker": pause("kafka"),
+    "pause broker": pause(("kafka",)),
     "third worker joins and leaves": third_worker,
     "disk full": disk_full,
     "redis: slow network": network("redis", "latency"),
@@ -201,9 +211,10 @@ SHORT = (
     "kill segmentation",
     "pause segmentation",
     "lose redis",
-    "kill profile_store",
-    "cut redis' log",
     "kill ingestion",
+    "cut redis' log",
+    "pause ingestion",
+    "kill scoring",
     "third worker joins and leaves",
     "disk full",
     "kill broker",

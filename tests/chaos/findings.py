@@ -10,11 +10,15 @@ _SHOWN_MAX = 5
 
 @dataclass
 class Findings:
-    """`checked` and `violations` count by the name of the check; `examples` show the first few violations."""
+    """`checked` and `violations` count by the name of the check; `examples` show the first few violations.
+
+    `lateness`: µs from the instant at which time alone brought a change until it was told.
+    """
 
     checked: Counter[str] = field(default_factory=Counter)
     violations: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
+    lateness: list[int] = field(default_factory=list)
 
     def expect(self, check: str, holds: bool, what: object = "") -> None:
         """Counts one thing looked at; `what` tells where it does not hold."""
@@ -38,6 +42,7 @@ class Findings:
     def add(self, other: "Findings") -> None:
         self.checked.update(other.checked)
         self.violations.update(other.violations)
+        self.lateness += other.lateness
         for check, examples in other.examples.items():
             self.examples[check] = (self.examples.get(check, []) + examples)[:_SHOWN_MAX]
 

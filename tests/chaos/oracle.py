@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 
 from shared.contracts.facts import Fact
 from tests.chaos.life import ANY, ATTRIBUTES, Life
-from tests.chaos.segments import BUY, DAY, SEGMENTS, SPANS, VIEW, Segment, features
+from tests.chaos.segments import BUY, DAY, MAIN_RULES, VIEW, Rules, Segment, features
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -39,26 +39,19 @@ class Folded:
     instants: list[tuple[int, str]] = field(default_factory=list)
 
 
-def _readers() -> dict[str, tuple[Segment, ...]]:
-    names = [*SPANS, ATTRIBUTES]
-    return {
-        name: tuple(s for s in SEGMENTS if name in s.reads or (ANY in s.reads and name != ATTRIBUTES)) for name in names
-    }
-
-
-_READERS = _readers()
-_BY_ID = {segment.id: segment for segment in SEGMENTS}
-
-
 class Oracle:
     """Folds facts in log order. `profiles` holds the results by profile id."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Rules = MAIN_RULES) -> None:
+        self.rules = rules
         self.profiles: dict[str, Folded] = {}
         self.log_time = 0
 
     def fold(self, key: str, fact: Fact) -> None:
-        """Takes one record of the log; the second of the same id changes nothing."""
+        """Takes one record of the log; the second of the same id changes nothing, and a score moves nothing that is
+        asked here."""
+        if fact.type == "score":
+            return
         self.log_time = max(self.log_time, fact.received_at + (fact.type == "tick"))
         if fact.type == "tick":
             return
@@ -72,10 +65,11 @@ class Oracle:
         if fact.id in profile.seen:
             return
         profile.seen.add(fact.id)
-        touched = _take(profile, fact, now)
-        _ask(profile, SEGMENTS if is_new else _READERS[touched], now, f"fact:{fact.id}")
+        touched = _take(self.rules, profile, fact, now)
+        _ask(profile, self.rules.segments if is_new else self.rules.readers[touched], now, f"fact:{fact.id}")
         # A view that is out of its window on arrival moves no feature.
-        if fact.event_type == BUY or (fact.event_type == VIEW and now - fact.occurred_at <= 7 * DAY):
+        viewed = fact.event_type == VIEW and now - fact.occurred_at <= 7 * DAY
+        if self.rules.vectors and (fact.event_type == BUY or viewed):
             profile.vectors[fact.id] = (fact.received_at, features(profile.life, now))
 
     def end(self) -> None:
@@ -83,19 +77,18 @@ class Oracle:
         for profile in self.profiles.values():
             self._pass_time(profile, self.log_time - 1)
 
-    @staticmethod
-    def _pass_time(profile: Folded, until: int) -> None:
+    def _pass_time(self, profile: Folded, until: int) -> None:
         instants = profile.instants
         while instants and instants[0][0] <= until:
             at = instants[0][0]
             touched: dict[str, Segment] = {}
             while instants and instants[0][0] == at:
-                touched |= {segment.id: segment for segment in _READERS[heappop(instants)[1]]}
+                touched |= {segment.id: segment for segment in self.rules.readers[heappop(instants)[1]]}
             profile.now = max(profile.now, at)
             _ask(profile, touched.values(), at, f"deadline:{at}")
 
 
-def _take(profile: Folded, fact: Fact, now: int) -> str:
+def _take(rules: Rules, profile: Folded, fact: Fact, now: int) -> str:
     """Adds a fact to the life; returns what it may have changed."""
     if fact.type != "event":
         profile.life.tier = fact.body["loyalty"]["tier"]
@@ -106,7 +99,7 @@ def _take(profile: Folded, fact: Fact, now: int) -> str:
     profile.activities[type_] += 1
     if at > now:
         heappush(profile.instants, (at, type_))
-    for span in {*SPANS[type_], *SPANS[ANY]}:
+    for span in {*rules.spans[type_], *rules.spans[ANY]}:
         if at + span + 1 > now:
             heappush(profile.instants, (at + span + 1, type_))
     return type_

@@ -4,7 +4,7 @@ The second column is the oracle's; it shares no code with the engine. Prices are
 sums are exact in whatever order they are taken.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.chaos.life import ANY, ATTRIBUTES, Life
@@ -19,7 +19,9 @@ TYPES = (VIEW, CART, BUY, MAIL)
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
 
-FEATURE_SET = "chaos"
+SECOND = 1_000_000
+
+FEATURE_SET = MODEL = "chaos"
 FEATURES: Mapping[str, str] = {
     "purchases": f'xEvent[eventType = "{BUY}"].count()',
     "spent": f'xEvent[eventType = "{BUY}"].sum(commerce.order.priceTotal)',
@@ -166,3 +168,39 @@ SPANS: Mapping[str, tuple[int, ...]] = {
     MAIL: (10 * DAY,),
 }
 """The lengths of the windows above, by event type: an event may change an answer one microsecond after each."""
+
+WALL_SEGMENTS = (
+    _make(
+        "just_viewed",
+        (VIEW,),
+        f"{_of(VIEW, '3 seconds')}.count() >= 1",
+        lambda life, now: life.count(VIEW, now, 3 * SECOND) >= 1,
+    ),
+    _make(
+        "fell_silent",
+        (VIEW,),
+        f"{_of(VIEW)}.count() >= 1 and {_of(VIEW, '5 seconds')}.count() = 0",
+        lambda life, now: life.count(VIEW, now) >= 1 and life.count(VIEW, now, 5 * SECOND) == 0,
+    ),
+)
+"""Left and entered by time alone, within seconds, by whoever views one thing and then falls silent."""
+
+
+class Rules:
+    """What an oracle decides by. `spans`: the lengths of windows by event type; `vectors`: whether there are features.
+
+    `readers`: by what a fact may have changed, the segments to ask again.
+    """
+
+    def __init__(self, segments: Sequence[Segment], spans: Mapping[str, tuple[int, ...]], vectors: bool) -> None:
+        self.segments = segments
+        self.spans = spans
+        self.vectors = vectors
+        self.readers = {
+            name: tuple(s for s in segments if name in s.reads or (ANY in s.reads and name != ATTRIBUTES))
+            for name in (*spans, ATTRIBUTES)
+        }
+
+
+MAIN_RULES = Rules(SEGMENTS, SPANS, vectors=True)
+WALL_RULES = Rules(WALL_SEGMENTS, {ANY: (), VIEW: (3 * SECOND, 5 * SECOND)}, vectors=False)

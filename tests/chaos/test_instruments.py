@@ -2,8 +2,15 @@
 
 import struct
 
+from services.profile_store.domain.state import ProfileState, StateCodec
+from tests.chaos.crew import MAIN
+from tests.chaos.digests import Picture, difference
+from tests.chaos.findings import Findings
 from tests.chaos.jvm import parse
+from tests.chaos.moves import LATE_US
+from tests.chaos.outcome import Outcome
 from tests.chaos.trend import trend
+from tests.chaos.watch import STAGES
 
 SECONDS = [float(at) for at in range(0, 3_600, 10)]
 
@@ -34,3 +41,23 @@ def test_used_bytes_are_read_from_a_jvms_counters() -> None:
 
     assert {"sun.gc.generation.1.space.0.used": 4_096} == parse(header + entry)
     assert {} == parse(b"something else")
+
+
+def picture(total: str, last_modified: int) -> Picture:
+    (stage,) = (stage for stage in STAGES if stage.line == MAIN and stage.name == "profile_store")
+    return Picture(stage, {"total": total}, {"p1": StateCodec().encode(ProfileState(last_modified=last_modified))})
+
+
+def test_where_two_digests_part_the_first_place_in_a_state_is_told() -> None:
+    assert "" == difference(picture("a", 1), picture("a", 1))
+    assert "total differ; state of p1: /1 is 1 and 2" == difference(picture("a", 1), picture("b", 2))
+
+
+def test_what_time_brings_too_late_is_a_violation_unless_the_machine_is_too_busy_to_say() -> None:
+    late = [0] * 90 + [LATE_US + 1] * 10
+
+    for load, violations in ((0.5, 1), (9.0, 0)):
+        outcome = Outcome(Findings(lateness=list(late)), load_when_calm=load)
+        outcome.judge_lateness()
+
+        assert violations == outcome.findings.violations.total()

@@ -1,6 +1,6 @@
 """The oracle of the chaos runs agrees with the language's naive evaluator, and the engine with the oracle."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from random import Random
 
 from services.segmentation import stream
@@ -8,11 +8,12 @@ from services.segmentation.domain.definitions import compile_definitions
 from shared import pql
 from shared.contracts.definitions import SegmentDefinition
 from shared.contracts.facts import Fact
+from shared.contracts.memberships import Transition
 from shared.contracts.topics import EVENTS, INBOUND, SEGMENT_MEMBERSHIPS
 from shared.kernel.clock import parse_instant
 from shared.runtime.driver import TopologyDriver
 from tests.chaos.oracle import Move, Oracle
-from tests.chaos.segments import SEGMENTS
+from tests.chaos.segments import SECOND, SEGMENTS, VIEW, WALL_RULES, WALL_SEGMENTS
 from tests.chaos.workload import END, Datasets, Workload
 from tests.support.naive.evaluate import NaiveEvent, World, holds
 
@@ -54,13 +55,40 @@ def test_the_engine_makes_the_oracles_transitions_without_any_fault() -> None:
     driver.settle()
     found: dict[str, list[Move]] = {}
     for written in driver.read(SEGMENT_MEMBERSHIPS):
-        found.setdefault(written.value.profile_id, []).extend(
-            Move(t.effective_at, f"{t.cause.kind}:{t.cause.id}", t.segment_id, t.change)
-            for t in written.value.transitions
-        )
+        found.setdefault(written.value.profile_id, []).extend(moves_of(written.value.transitions))
 
     expected = {key: sorted(told.moves) for key, told in folded(2, 12_000, 240).profiles.items() if told.moves}
     assert expected == {key: sorted(moves) for key, moves in found.items()}
+
+
+def test_the_engine_makes_the_oracles_transitions_of_people_who_view_once_and_fall_silent() -> None:
+    """The wall line's segments: left and entered by time alone, whenever the view arrives within its windows."""
+    definitions = compile_definitions(
+        [SegmentDefinition(s.id, s.id, s.text, 1) for s in WALL_SEGMENTS], (), pql.Schema.permissive()
+    )
+    driver, oracle, random = TopologyDriver(stream.stage(lambda: definitions)), Oracle(WALL_RULES), Random(4)
+    body = {"eventType": VIEW, "device": {"type": "phone"}}
+    for number in range(400):
+        at = END + number * 40_000
+        viewed_at = at - random.choice((0, 1_000, 2_999_999, 3_000_000, 3_000_001, 5_000_000, 6_000_000))
+        fact = Fact(f"w{number}", "event", "default", f"p{number}", viewed_at, at, body=body)
+        driver.send(EVENTS, fact.profile_id, fact, partition=0)
+        oracle.fold(fact.profile_id, fact)
+    end = Fact("end", "tick", "default", "", END + 60 * SECOND, END + 60 * SECOND)
+    driver.send(EVENTS, None, end, partition=0)
+    oracle.fold("", end)
+    driver.settle()
+    oracle.end()
+
+    told: dict[str, list[Move]] = {}
+    for written in driver.read(SEGMENT_MEMBERSHIPS):
+        told.setdefault(written.value.profile_id, []).extend(moves_of(written.value.transitions))
+    assert {key: folded.moves for key, folded in oracle.profiles.items()} == told
+
+
+def moves_of(transitions: Iterable[Transition]) -> Iterator[Move]:
+    for t in transitions:
+        yield Move(t.effective_at, f"{t.cause.kind}:{t.cause.id}", t.segment_id, t.change)
 
 
 def test_the_oracle_agrees_with_the_naive_evaluator_at_every_transition_and_just_before_it() -> None:

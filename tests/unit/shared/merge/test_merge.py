@@ -97,6 +97,30 @@ def test_a_score_is_a_fragment_of_the_scores_dataset() -> None:
     assert merged(fragments) == {"_freshet": {"propensity": 0.25}}
 
 
+def score(of: int, at: int, value: float) -> Fact:
+    """The score of a vector as of log time `of`, accepted at `at`."""
+    return Fact(f"s{of}-{value}", "score", "default", "p", of, at, "freshet-scores", body={"_freshet": {"m": value}})
+
+
+def test_an_older_vectors_score_that_is_told_after_the_newest_ones_does_not_replace_it() -> None:
+    """A batch skips superseded vectors; scoring that is killed and reads them again one by one does not."""
+    newest, older = score(of=20, at=25, value=0.9), score(of=10, at=90, value=0.1)
+
+    assert all(attributes(*order) == {"_freshet": {"m": 0.9}} for order in permutations([newest, older]))
+
+
+def test_of_vectors_of_one_instant_the_score_that_arrived_later_counts() -> None:
+    first, second = score(of=20, at=25, value=0.1), score(of=20, at=26, value=0.9)
+
+    assert all(attributes(*order) == {"_freshet": {"m": 0.9}} for order in permutations([first, second]))
+
+
+def test_scores_of_one_instant_that_arrived_together_are_decided_by_the_fact_and_not_by_the_order() -> None:
+    facts = [score(of=20, at=20, value=value) for value in (0.1, 0.5, 0.9)]
+
+    assert len({attributes(*order)["_freshet"]["m"] for order in permutations(facts)}) == 1
+
+
 def test_events_and_ticks_leave_fragments_alone() -> None:
     fragments = Fragments()
 
