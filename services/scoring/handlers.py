@@ -29,7 +29,6 @@ class Scoring:
         effects: Effects[Any] = Effects()
         newest = newest_per_profile(batch.records)
         self._telemetry.left_out("superseded", len(batch.records) - len(newest))
-        effects.log_time = max((record.value.as_of for record in newest), default=0)
         for champion in self._champions.served.values():
             name = champion.event.manifest.feature_set
             mine = [record for record in newest if record.value.feature_set == name]

@@ -1,6 +1,7 @@
 """The stage of segmentation: facts in, decisions out."""
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Protocol
 
 from services.segmentation.domain.decide import Tally, step
@@ -10,6 +11,8 @@ from services.segmentation.domain.state import State, StateCodec
 from shared.contracts.facts import Fact
 from shared.contracts.topics import EVENTS, FEATURE_VECTORS, PROFILE_UPDATES, SEGMENT_MEMBERSHIPS
 from shared.runtime.stage import Batch, Effects, Interlude, Stage
+
+_LOG_TIME: Callable[[Fact], int] = attrgetter("log_time")
 
 
 class Passages(Interlude, Protocol):
@@ -67,4 +70,5 @@ def _stage(
         state=StateCodec(),
         gate=gate,
         interlude=interlude,
+        log_time=_LOG_TIME,
     )

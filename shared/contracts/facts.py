@@ -41,6 +41,12 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         return self.id if self.type == "event" else f"{self.type}\0{self.id}"
 
     @property
+    def log_time(self) -> int:
+        """The instant (µs) that a partition's clock has reached with this fact: deadlines before it are over. A tick
+        says that those at its own instant are over too."""
+        return self.received_at + (self.type == "tick")
+
+    @property
     def event_type(self) -> str:
         """The XDM `eventType`, or an empty string for what is not an event."""
         value = self.body.get("eventType")

@@ -57,20 +57,31 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
 
 def evaluate(
-    plan: Plan, state: ProfileState, profile: Profile, event: Event | None, now: int, before: Profile | None = None
+    plan: Plan,
+    state: ProfileState,
+    profile: Profile,
+    event: Event | None,
+    now: int,
+    before: Profile | None = None,
+    reached: int = 0,
 ) -> Outcome:
     """Apply an event, or (with None) changed attributes or a changed plan, at `now` (µs UTC, never before state.now).
 
     `before`: the profile as it was until now, where its attributes or lists change: deadlines that lie between fire
-    under those. The state may be changed in place; after an exception the caller discards it.
+    under those. `reached`: time has been there already for others, so deadlines before it fire first even if `now` is
+    earlier. The state may be changed in place; after an exception the caller discards it.
     """
     if now < state.now:
         now = state.now
+    if reached < now:
+        reached = now
     run = Run(plan, state, profile if before is None else before, now)
     if state.plan != plan.key:
         run.adopt_plan()
-    if state.earliest < now:
-        run.pass_time(now - 1)
+    if state.earliest < reached:
+        run.pass_time(reached - 1)
+        if state.now > now:
+            run.now = state.now
     if before is not None:
         run.look_at(profile)
     duplicate = False

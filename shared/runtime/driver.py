@@ -138,9 +138,13 @@ class TopologyDriver:
         for offset in rows:
             key, raw, headers, at = log[offset]
             try:
-                records.append(Record(key or "", stage.source.codec.decode(raw), partition, offset, at, headers))
+                value = stage.source.codec.decode(raw)
             except Rejected as error:
                 self.rejected.append((stage.name, error))
+                continue
+            records.append(Record(key or "", value, partition, offset, at, headers, reached=kept.log_time))
+            if stage.log_time is not None:
+                kept.log_time = max(kept.log_time, stage.log_time(value))
         kept.offset = rows[-1]
         self._step(stage, kept, Batch(partition, records, (), self._load(stage, kept, [r.key for r in records])))
         return True
@@ -175,7 +179,6 @@ class TopologyDriver:
             self._emit(output)
         if stage.state is not None:
             kept.states |= {key: stage.state.encode(state) for key, state in effects.states.items()}
-        kept.log_time = max(kept.log_time, effects.log_time)
         for key, deadline in effects.deadlines.items():
             if deadline is None:
                 kept.deadlines.pop(key, None)

@@ -173,7 +173,7 @@ class PartitionWorker(Generic[V, S]):
         raw = self._continue_log(raw)
         if not raw and not due:
             return
-        records, undecodable = decode(self._stage, raw)
+        records, undecodable, self._alarm.log_time = decode(self._stage, raw, self._alarm.log_time)
         if self._stage.prepare is not None and records:
             await self._stage.prepare(records)
         batch = await self._load(records, due)
@@ -210,9 +210,6 @@ class PartitionWorker(Generic[V, S]):
                 self._cache.put(key, self._thaw(raw))
         held = {key: self._cache.get(key) for key in dict.fromkeys(keys)}
         fresh = [record for record in records if record.offset > held[record.key].offset]
-        if len(fresh) < len(records):
-            contained = [record for record in records if record.offset <= held[record.key].offset]
-            self._alarm.log_time = max(self._alarm.log_time, self._stepper.log_time(self.partition, contained))
         states = {key: found.state for key, found in held.items() if found.state is not None}
         return Batch(self.partition, fresh, due, states)
 
@@ -249,7 +246,6 @@ class PartitionWorker(Generic[V, S]):
                 dead_letter(cause, rejection.error, self._stage.name, self._context.dlq_topic, self._context.group)
             )
         messages = self._context.messages(effects.outputs) + letters
-        self._alarm.log_time = max(self._alarm.log_time, effects.log_time)
         expected, offset = self._handed_offset(raw)
         commit = self._commit(effects, expected, offset) if self._fence is not None else None
         keys = tuple(effects.states) if commit is not None else ()

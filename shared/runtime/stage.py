@@ -23,7 +23,10 @@ S = TypeVar("S")
 class Record(msgspec.Struct, Generic[V], frozen=True, gc=False):
     """One decoded record. `timestamp_ms` is Kafka's; the log time of a fact is inside `value`.
 
-    `raw` is what `value` was decoded from, for steps that pass it on as it is. Made once per event, hence a Struct.
+    `raw` is what `value` was decoded from, for steps that pass it on as it is. `reached`: the newest log time (µs) of
+    the records before it in the partition. Deadlines before that may have fired already, or will after this batch: a
+    step that lets them fire first, for the record's key, decides the same however records fall into batches. Made
+    once per event, hence a Struct.
     """
 
     key: str
@@ -33,6 +36,7 @@ class Record(msgspec.Struct, Generic[V], frozen=True, gc=False):
     timestamp_ms: int
     headers: Headers = ()
     raw: bytes = b""
+    reached: int = 0
 
     def header(self, name: str) -> bytes | None:
         return next((value for key, value in self.headers if key == name), None)
@@ -90,15 +94,13 @@ class Rejection:
 
 @dataclass(slots=True)
 class Effects(Generic[S]):
-    """What a step decided: touched states, outputs, deadlines (None clears), views, rejected records, and the
-    newest log time seen (moves the partition's stream clock)."""
+    """What a step decided: touched states, outputs, deadlines (None clears), views and rejected records."""
 
     states: dict[str, S] = field(default_factory=dict)
     outputs: list[Output] = field(default_factory=list)
     deadlines: dict[str, Micros | None] = field(default_factory=dict)
     views: list[ViewWrite] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
-    log_time: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,8 @@ class Stage(Generic[V, S]):
     `state` None makes the stage stateless: its position is Kafka's committed offset, and outputs may repeat after
     a crash (with the same ids). `prepare` may load what the step needs to know (control data, never per record).
     `gate` holds consumption until it returns True (definitions read, champion known). `interlude` takes turns with the
-    records; stateful stages only.
+    records; stateful stages only. `log_time` reads a record's log time (µs), which moves the partition's clock; without
+    it only the wall clock fires deadlines.
     """
 
     name: str
@@ -167,6 +170,7 @@ class Stage(Generic[V, S]):
     prepare: Prepare[V] | None = None
     gate: Callable[[], bool] = lambda: True
     interlude: Interlude | None = None
+    log_time: Callable[[V], int] | None = None
 
 
 def single_records(batch: Batch[V, S]) -> Iterator[Batch[V, S]]:

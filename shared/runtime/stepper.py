@@ -17,9 +17,12 @@ class StepFailedError(Exception):
     """A step raised on a batch; the touched states can no longer be trusted."""
 
 
-def decode(stage: Stage[V, S], raw: Sequence[ConsumerRecord]) -> tuple[list[Record[V]], list[tuple[int, Rejected]]]:
-    """Decodes records; returns the readable ones and (index into `raw`, error) for the others."""
-    read = stage.source.codec.decode
+def decode(
+    stage: Stage[V, S], raw: Sequence[ConsumerRecord], reached: int
+) -> tuple[list[Record[V]], list[tuple[int, Rejected]], int]:
+    """Decodes records; returns the readable ones, (index into `raw`, error) for the others, and the log time that is
+    reached after them (`reached` before). What cannot be read moves no clock."""
+    read, log_time = stage.source.codec.decode, stage.log_time
     records: list[Record[V]] = []
     errors: list[tuple[int, Rejected]] = []
     for index, item in enumerate(raw):
@@ -35,8 +38,10 @@ def decode(stage: Stage[V, S], raw: Sequence[ConsumerRecord]) -> tuple[list[Reco
             errors.append((index, error))
         else:
             headers: Headers = item.headers
-            records.append(Record(key, value, item.partition, item.offset, item.timestamp, headers, raw_value))
-    return records, errors
+            records.append(Record(key, value, item.partition, item.offset, item.timestamp, headers, raw_value, reached))
+            if log_time is not None and (at := log_time(value)) > reached:
+                reached = at
+    return records, errors, reached
 
 
 class Stepper(Generic[V, S]):
@@ -56,19 +61,6 @@ class Stepper(Generic[V, S]):
             raise
         except Exception as error:
             raise StepFailedError from error
-
-    def log_time(self, partition: int, contained: Sequence[Record[V]]) -> int:
-        """Returns the log time of records whose effects are in their states already, as after a torn write.
-
-        The fence's clock has not seen them; they are stepped on nothing, and only the time is taken from that.
-        """
-        newest = 0
-        for record in contained:
-            try:
-                newest = max(newest, self._stage.step(Batch(partition, (record,), (), {})).log_time)
-            except Exception as error:
-                self._log.info("record_gives_no_time", offset=record.offset, error=repr(error))
-        return newest
 
     def step_singly(self, batch: Batch[V, S], encode_state: Any, decode_state: Any) -> Effects[S]:
         """Runs the step one record at a time; a record that raises becomes a rejection and leaves no trace.
@@ -113,4 +105,3 @@ def merge_effects(total: Effects[S], more: Effects[S]) -> None:
     total.deadlines.update(more.deadlines)
     total.views.extend(more.views)
     total.rejections.extend(more.rejections)
-    total.log_time = max(total.log_time, more.log_time)

@@ -52,6 +52,7 @@ class Oracle:
         asked here."""
         if fact.type == "score":
             return
+        reached = self.log_time
         self.log_time = max(self.log_time, fact.received_at + (fact.type == "tick"))
         if fact.type == "tick":
             return
@@ -59,9 +60,8 @@ class Oracle:
         is_new = profile is None
         if profile is None:
             profile = self.profiles[key] = Folded()
-        now = max(fact.received_at, profile.now)
-        self._pass_time(profile, now - 1)
-        profile.now = now
+        self._pass_time(profile, max(fact.received_at, profile.now, reached) - 1)
+        now = profile.now = max(fact.received_at, profile.now)
         if fact.id in profile.seen:
             return
         profile.seen.add(fact.id)

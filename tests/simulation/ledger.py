@@ -64,11 +64,8 @@ def step(batch: Batch[Fact, Ledger]) -> Effects[Ledger]:
     states = dict(batch.states)
     for record in batch.records:
         fact = record.value
-        if fact.type == "tick":
-            effects.log_time = max(effects.log_time, fact.received_at + 1)
-            continue
-        state = states.setdefault(record.key, Ledger())
-        _apply(effects, record.key, state, fact)
+        if fact.type != "tick":
+            _apply(effects, record.key, states.setdefault(record.key, Ledger()), fact, record.reached)
     for due in batch.due:
         held = states.get(due.key)
         if held is None:
@@ -79,9 +76,9 @@ def step(batch: Batch[Fact, Ledger]) -> Effects[Ledger]:
     return effects
 
 
-def _apply(effects: Effects[Ledger], key: str, state: Ledger, fact: Fact) -> None:
+def _apply(effects: Effects[Ledger], key: str, state: Ledger, fact: Fact, reached: int) -> None:
+    _lapse(effects, key, state, max(state.now, fact.received_at, reached) - 1)
     state.now = max(state.now, fact.received_at)
-    _lapse(effects, key, state, state.now - 1)
     if fact.id in state.ids:
         state.duplicates += 1
     else:
@@ -95,7 +92,6 @@ def _apply(effects: Effects[Ledger], key: str, state: Ledger, fact: Fact) -> Non
         if not state.until:
             _change(effects, key, state, "entered", state.now)
         state.until = state.now + LIMIT_US
-    effects.log_time = max(effects.log_time, fact.received_at)
     _keep(effects, key, state)
 
 
@@ -120,4 +116,8 @@ def _change(effects: Effects[Ledger], key: str, state: Ledger, change: str, at: 
 
 
 def ledger_stage() -> Stage[Any, Any]:
-    return Stage("ledger", EVENTS, step, (PROFILE_UPDATES, SEGMENT_MEMBERSHIPS), LedgerCodec())
+    return Stage("ledger", EVENTS, step, (PROFILE_UPDATES, SEGMENT_MEMBERSHIPS), LedgerCodec(), log_time=_log_time)
+
+
+def _log_time(fact: Fact) -> int:
+    return fact.log_time

@@ -196,8 +196,8 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     mutant(
-        "records that a torn write had applied do not move the stream clock",
-        (_STEPPER + "Stepper.log_time", "return newest", "return 0"),
+        "a record is stepped without knowing how far log time had come before it",
+        (_PARTITION + "decode", "headers, raw_value, reached))", "headers, raw_value, 0))"),
     ),
     mutant(
         "a quiet partition does not look whether Redis has come back older",
@@ -228,9 +228,9 @@ MUTANTS: tuple[Mutant, ...] = (
     mutant(
         "the stream clock follows a record whose log time goes back",
         (
-            _PARTITION + "PartitionWorker._hand_over",
-            "max(self._alarm.log_time, effects.log_time)",
-            "effects.log_time or self._alarm.log_time",
+            _PARTITION + "decode",
+            "if log_time is not None and (at := log_time(value)) > reached:",
+            "if log_time is not None and (at := log_time(value)):",
         ),
     ),
     mutant(

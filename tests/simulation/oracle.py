@@ -23,6 +23,7 @@ class Account:
     events: int = 0
     duplicates: int = 0
     total: float = 0.0
+    now: int = 0
     until: int = 0
     lapses: int = 0
     ids: set[str] = field(default_factory=set)
@@ -34,10 +35,13 @@ class Account:
         if self.until and self.until < now:
             self.transitions.append(("exited", self.until))
             self.lapses += 1
+            self.now = max(self.now, self.until)
             self.until = 0
 
-    def happen(self, id_: str, amount: float, now: int) -> None:
-        self.pass_time(now)
+    def happen(self, id_: str, amount: float, at: int, reached: int) -> None:
+        """A fact of log time `at`; the log has been at `reached` before."""
+        self.pass_time(max(at, reached, self.now))
+        now = self.now = max(at, self.now)
         if id_ in self.ids:
             self.duplicates += 1
             return
@@ -74,13 +78,13 @@ def fold(log: Sequence[Stored], wall: bool) -> Expected:
             expected.ticks += 1
             clock = max(clock, fact["received_at"] + 1)
             continue
+        reached, clock = clock, max(clock, fact["received_at"])
         account = expected.accounts[fact["profile_id"]]
         poisoned = fact["body"].get("poison") and fact["id"] not in account.ids
         if poisoned:
             expected.refused[stored.offset] += 1
             continue
-        clock = max(clock, fact["received_at"])
-        account.happen(fact["id"], fact["body"]["amount"], fact["received_at"])
+        account.happen(fact["id"], fact["body"]["amount"], fact["received_at"], reached)
     for account in expected.accounts.values():
         account.pass_time(1 << 62 if wall else clock)
     # A profile that only ever had refused facts has no state.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -284,7 +285,7 @@ class World:
                     self.note("deadline fired after a crash")
             return stage.step(batch)
 
-        return Stage(stage.name, stage.source, step, stage.outputs, stage.state)
+        return replace(stage, step=step)
 
     def fence_of(self, partition: int) -> dict[bytes, bytes]:
         """The fence in Redis as it is."""

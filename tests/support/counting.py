@@ -56,7 +56,6 @@ def count(batch: Batch[Fact, Count]) -> Effects[Count]:
         state = states.setdefault(record.key, Count())
         fact = record.value
         if fact.type == "tick":
-            effects.log_time = max(effects.log_time, fact.received_at + 1)
             continue
         if fact.body.get("poison"):
             raise ValueError(f"poisoned by {fact.id}")
@@ -68,7 +67,6 @@ def count(batch: Batch[Fact, Count]) -> Effects[Count]:
         effects.outputs.append(Output(PROFILE_UPDATES, record.key, update, timestamp_ms=record.timestamp_ms))
         effects.deadlines[record.key] = Micros(fact.received_at + TIME_LIMIT_US)
         effects.views.append(ViewWrite("add", "seen", record.key.encode()))
-        effects.log_time = max(effects.log_time, fact.received_at)
     for due in batch.due:
         state = states[due.key]
         state.rung += 1
@@ -78,7 +76,13 @@ def count(batch: Batch[Fact, Count]) -> Effects[Count]:
 
 
 def counting_stage(name: str = "counting") -> Stage[Fact, Count]:
-    return Stage(name=name, source=EVENTS, step=count, outputs=(PROFILE_UPDATES,), state=CountCodec())
+    return Stage(
+        name=name, source=EVENTS, step=count, outputs=(PROFILE_UPDATES,), state=CountCodec(), log_time=_log_time
+    )
+
+
+def _log_time(fact: Fact) -> int:
+    return fact.log_time
 
 
 @dataclass(frozen=True)

@@ -86,8 +86,6 @@ def _check_storable(fact: Fact) -> None:
 
 def _merge(work: _Work, key: str, update: ProfileUpdate) -> None:
     effects = work.effects
-    if update.decided_at > effects.log_time:
-        effects.log_time = update.decided_at
     state = work.states.get(key)
     if state is None:
         state = work.states[key] = ProfileState()

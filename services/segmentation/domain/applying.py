@@ -7,8 +7,9 @@ from shared import merge, pql
 from shared.contracts.facts import Fact
 
 
-def apply_fact(plan: pql.Plan, state: State, profile_id: str, fact: Fact) -> pql.Outcome:
-    """Judges a fact at its log time, after every deadline before that.
+def apply_fact(plan: pql.Plan, state: State, profile_id: str, fact: Fact, reached: int = 0) -> pql.Outcome:
+    """Judges a fact at its log time, after every deadline before that and before `reached`, the newest log time (µs) of
+    what came before it in its partition.
 
     A fact whose id is known changes nothing, whatever its type: an old record or score that is sent again must not
     come back as the newest. Changes `state` in place, but for `state.engine`, which the caller takes from the outcome.
@@ -17,14 +18,15 @@ def apply_fact(plan: pql.Plan, state: State, profile_id: str, fact: Fact) -> pql
         body = fact.body
         type_ = body.get("eventType")
         event = pql.Event(fact.id, fact.occurred_at, type_ if type_.__class__ is str else "", body)
-        return pql.evaluate(plan, state.engine, pql.Profile(profile_id, state.attributes), event, fact.received_at)
+        profile = pql.Profile(profile_id, state.attributes)
+        return pql.evaluate(plan, state.engine, profile, event, fact.received_at, reached=reached)
     before = pql.Profile(profile_id, state.attributes)
     known = not remember_attributes(state, fact)
     if not known:
         state.fragments = merge.apply(state.fragments, fact)
         state.attributes = merge.merged(state.fragments)
     after = pql.Profile(profile_id, state.attributes)
-    return replace(pql.evaluate(plan, state.engine, after, None, fact.received_at, before), duplicate=known)
+    return replace(pql.evaluate(plan, state.engine, after, None, fact.received_at, before, reached), duplicate=known)
 
 
 def remember_attributes(state: State, fact: Fact) -> bool:

@@ -67,10 +67,7 @@ def step(
     """
     work = _Work(definitions, dict(batch.states), Effects(), tally, batch.partition, passage)
     for record in batch.records:
-        if record.value.type == "tick":
-            # A tick says that log time has reached its instant: deadlines at that very instant are over too.
-            work.effects.log_time = max(work.effects.log_time, record.value.received_at + 1)
-        else:
+        if record.value.type != "tick":
             _decide_fact(work, record)
     for due in batch.due:
         _decide_deadline(work, due)
@@ -89,11 +86,9 @@ def _decide_fact(work: _Work, record: Record[Fact]) -> None:
         definitions = work.definitions if work.passage is None else work.passage.newest
     else:
         definitions = work.definitions if work.passage is None else _brought_over(work, key, state)
-    outcome = apply_fact(definitions.plan, state, key, fact)
+    outcome = apply_fact(definitions.plan, state, key, fact, record.reached)
     if work.passage is not None:
-        work.passage.observe(record.offset, fact)
-    if fact.received_at > effects.log_time:
-        effects.log_time = fact.received_at
+        work.passage.observe(record.offset, fact, record.reached)
     changed = None
     if outcome.changes:
         changed = _settle(work, key, state, definitions, [(outcome, Cause("fact", fact.id))], record)

@@ -113,12 +113,12 @@ class Passage:
         """What new profiles begin under: they have no history to lack."""
         return self.way.end.definitions
 
-    def observe(self, offset: int, fact: Fact) -> None:
-        """Hears of every fact that has been decided."""
+    def observe(self, offset: int, fact: Fact, reached: int) -> None:
+        """Hears of every fact that has been decided; `reached` as in `apply_fact`."""
         if self.replay is None:
             return
         if self.replay.in_step:
-            self.replay.observe(offset, fact)
+            self.replay.observe(offset, fact, reached)
         else:
             self._recent.add(offset, fact)
 

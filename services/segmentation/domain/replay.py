@@ -35,6 +35,7 @@ class Replay:
         self.start = self.next = self.read_to = start
         self.begun = self.in_step = False
         self.first_at = 0
+        self._log_time = 0
         self._plan = plan
         self._profiles_max = profiles_max
         self._states = ProfileStates()
@@ -84,11 +85,14 @@ class Replay:
         self.next = max(self.next, position + 1)
         self._rows.clear()
 
-    def observe(self, offset: int, fact: Fact) -> None:
-        """Applies one fact; one whose offset has been applied changes nothing."""
+    def observe(self, offset: int, fact: Fact, reached: int = 0) -> None:
+        """Applies one fact; one whose offset has been applied changes nothing. `reached`: log time that the partition
+        had reached before it, where that is more than the facts observed tell."""
         if offset < self.next:
             return
         self.next = offset + 1
+        reached = max(reached, self._log_time)
+        self._log_time = max(reached, fact.log_time)
         id_ = fact.profile_id
         if fact.type == "tick" or not self.wants(id_):
             return
@@ -100,16 +104,16 @@ class Replay:
                 return  # it has come over already, or was new and has no history
             state = new_state(fact.tenant)
         if fact.type == "event" or self._reads_attributes:
-            state = self._applied(state, fact)
+            state = self._applied(state, fact, reached)
         else:  # attributes nobody asks for are not worth their memory; their ids count among those remembered
             remember_attributes(state, fact)
         self._states.put(id_, state)
         if len(self._states) > self._profiles_max:
             self._halve()
 
-    def _applied(self, state: State, fact: Fact) -> State:
+    def _applied(self, state: State, fact: Fact, reached: int) -> State:
         with suppress(Rejected):  # dead-lettered by the stream too, which leaves the person as they were
-            state.engine = apply_fact(self._plan, state, fact.profile_id, fact).state
+            state.engine = apply_fact(self._plan, state, fact.profile_id, fact, reached).state
         return state
 
     def _halve(self) -> None:

@@ -92,12 +92,13 @@ def measure(held: Definitions, rows: Sequence[Row], size: int) -> Parts:
     context = Context(segmentation, Producer(""), metrics, Limits(), "", "offline", None)
     codec, tally = StateCodec(), Tally()
     states: dict[str, State] = {}
+    log_times: defaultdict[int, int] = defaultdict(int)
     parts = Parts(defaultdict(float), Counter())
     work = list(batches(iter(rows), size))
     _settle_memory()
     for partition, raw in work:
         began = time.process_time()
-        records, _ = decode(segmentation, raw)
+        records, _, log_times[partition] = decode(segmentation, raw, log_times[partition])
         decoded = time.process_time()
         known = {record.key: states[record.key] for record in records if record.key in states}
         effects = step(held, tally, Batch(partition, records, (), known))
@@ -132,7 +133,7 @@ def engine(held: Definitions, work: Sequence[tuple[int, Sequence[ConsumerRecord]
     states: dict[str, State] = {}
     seconds = 0.0
     for _, raw in work:
-        records: Sequence[Record[Fact]] = decode(segmentation, raw)[0]
+        records: Sequence[Record[Fact]] = decode(segmentation, raw, 0)[0]
         began = time.process_time()
         for record in records:
             state = states.get(record.key)

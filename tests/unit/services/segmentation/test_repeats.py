@@ -81,6 +81,26 @@ def test_a_repeat_tells_what_time_has_brought_as_the_deadline_would_have_told_it
     assert told(by_deadline) == told(by_repeat) == [(1, 1), (HOUR + 2, 1)]
 
 
+def test_a_log_whose_times_go_back_is_decided_the_same_however_it_is_cut() -> None:
+    """Another's fact has moved time past the deadline; the next one of the profile is older than that."""
+    first, ahead, back = fact("e1", 1), Fact("o1", "event", "t", "q", 2 * HOUR, 2 * HOUR), fact("e2", HOUR // 2)
+
+    outcomes = []
+    for cut in ([[first, ahead, back]], [[first, ahead], [back]], [[first], [ahead, back]], [[first], [ahead], [back]]):
+        run = Stream(definitions(viewed=f"{VIEWED}.count() > 0"))
+        for batch in cut:
+            for one in batch:
+                run.driver.send(EVENTS, one.profile_id, one, partition=0)
+            run.driver.settle()
+        own = [value for value in run.memberships() if value.profile_id == "p"]
+        outcomes.append([(t.id, t.change, t.effective_at) for value in own for t in value.transitions])
+
+    assert [outcomes[0]] * 4 == outcomes
+    assert [("entered", 1), ("exited", HOUR + 2), ("entered", HOUR + 2), ("exited", HOUR // 2 + HOUR + 1)] == [
+        (change, at) for _, change, at in outcomes[0]
+    ]
+
+
 def told(run: Stream) -> list[tuple[int, int]]:
     """When each update was decided, and how many transitions it has."""
     return [(w.value.decided_at, len(w.value.transitions)) for w in run.driver.read(PROFILE_UPDATES)]

@@ -81,6 +81,19 @@ def test_deadlines_before_a_change_of_attributes_fire_under_the_old_ones() -> No
     assert outcome.changes == (entered, Change("idle_gold", 1, False, NOW + 2 * DAY, False))
 
 
+def test_deadlines_before_the_time_that_others_have_reached_fire_before_an_older_event() -> None:
+    plan = build_plan(
+        [spec("recent", 'xEvent[eventType = "buy" and timestamp occurs <= 1 days before now].count() > 0')]
+    )
+    state = evaluate(plan, new_state(), NOBODY, buy("e1"), NOW).state
+
+    outcome = evaluate(plan, state, NOBODY, buy("e2", NOW + DAY // 2), NOW + DAY // 2, reached=NOW + 2 * DAY)
+
+    gone = NOW + DAY + 1
+    assert outcome.changes == (Change("recent", 1, False, gone, True), Change("recent", 1, True, gone, False))
+    assert outcome.next_deadline == NOW + DAY // 2 + DAY + 1
+
+
 def test_a_segment_that_refers_to_a_removed_one_is_judged_again() -> None:
     first = build_plan([spec("a", "not (x = 1)"), spec("b", 'inSegment("a")')])
     state = evaluate(first, new_state(), NOBODY, None, NOW).state

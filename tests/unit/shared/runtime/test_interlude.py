@@ -53,13 +53,12 @@ def counting(interlude: Turns) -> Stage[Fact, int]:
     def step(batch: Batch[Fact, int]) -> Effects[int]:
         effects: Effects[int] = Effects()
         for record in batch.records:
-            effects.log_time = max(effects.log_time, record.value.received_at)
             batch.states[record.key] = effects.states[record.key] = batch.states.get(record.key, 0) + 1
         for due in batch.due:
             effects.states[due.key] = batch.states.get(due.key, 0) + 100
         return effects
 
-    return Stage("segmentation", EVENTS, step, (), Numbers(), interlude=interlude)
+    return Stage("segmentation", EVENTS, step, (), Numbers(), interlude=interlude, log_time=lambda fact: fact.log_time)
 
 
 def test_keys_of_a_turn_are_stepped_as_if_they_were_due() -> None:

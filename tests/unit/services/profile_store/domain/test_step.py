@@ -223,10 +223,6 @@ def test_the_oldest_mark_leaves_a_full_ring() -> None:
     assert history.is_marked(ring, history.mark("1"))
 
 
-def test_log_time_is_the_newest_decision() -> None:
-    assert run(update(at=DAY_0 + 5), update(at=DAY_0)).log_time == DAY_0 + 5
-
-
 def test_a_whole_life_that_comes_again_is_not_counted_again_however_long_it_is() -> None:
     """After a total loss of Redis segmentation repeats everything, more than the ring of marks holds."""
     life = [update(fact(f"e{n}", {"eventType": "view"}, at=DAY_0 + n)) for n in range(3 * history.MARKS_MAX)]
