@@ -193,7 +193,7 @@ FAULTS: dict[str, Fault] = {
     "cut redis' log": redis_down(cut=True),
     "lose redis": redis_down(wipe=True),
     "pause redis": pause(("redis",)),
-    "kill broker": kill("kafka"),
+    "kill broker": kill(("kafka",)),
     "pause broker": pause(("kafka",)),
     "third worker joins and leaves": third_worker,
     "disk full": disk_full,
