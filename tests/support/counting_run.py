@@ -116,10 +116,22 @@ class CountingRun:
         keys = [f"p{number}" for number in range(profiles)]
         place = (self.settings.redis_namespace, "counting")
         names = [redis_keys.state(*place, partition_of(key, PARTITIONS), key) for key in keys]
-        values = [await self.client.get(name) for name in names]  # one by one: in a cluster they lie in several slots
+        values = [await self._value(name) for name in names]  # one by one: in a cluster they lie in several slots
         found = {key: raw for key, raw in zip(keys, values, strict=True) if raw is not None}
         counts = {key: msgspec.msgpack.decode(unframe(raw)[1], type=Count) for key, raw in found.items()}
         return {key: (c.events, c.total, c.last) for key, c in counts.items()}
+
+    async def _value(self, name: str) -> bytes | None:
+        """One value; nodes of a cluster may point at each other until all have heard where a slot has gone."""
+        found: list[bytes | None] = []
+
+        async def look() -> bool:
+            with contextlib.suppress(RedisError):
+                found.append(await self.client.get(name))
+            return bool(found)
+
+        await eventually(look, f"an answer for {name}")
+        return found[0]
 
     async def counted(self, total: int) -> None:
         """Waits until `total` events are in the states."""

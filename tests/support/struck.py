@@ -52,5 +52,7 @@ def _strike_moves(number: signal.Signals, after: int) -> None:
 
 
 if __name__ == "__main__":
+    # A shell that runs the tests in the background has its children ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     _strike(sys.argv[1], int(sys.argv[2]))
     sys.exit(main(sys.argv[3:]))
