@@ -97,10 +97,9 @@ class LocalCluster:
 
     def owner(self, slot: int) -> Node:
         """The master that holds a slot by the opinion of the second one, which no test kills."""
-        for row in self.nodes[1].client.execute_command("CLUSTER", "SLOTS"):
-            if row[0] <= slot <= row[1]:
-                return next(node for node in self.nodes if node.port == row[2][1])
-        raise AssertionError(f"nobody holds slot {slot}")
+        port = _owner(self.nodes[1], slot)
+        assert port, f"nobody holds slot {slot}"
+        return next(node for node in self.nodes if node.port == port)
 
     def move_slot(self, slot: int, target: Node) -> None:
         """Moves a slot while it is used, as `redis-cli --cluster reshard` does: key by key, then for good."""
@@ -110,8 +109,16 @@ class LocalCluster:
         while keys := source.client.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 100):
             arguments = ("127.0.0.1", target.port, "", 0, 5_000, "KEYS", *keys)
             source.client.execute_command("MIGRATE", *arguments)
-        for node in (target, source, *self.nodes[:MASTERS]):
-            node.client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", target.id)
+        told = (target, source, *self.nodes[:MASTERS])
+
+        def agreed() -> bool:
+            # A claim of before that is still under way between two nodes may set one of them back.
+            behind = [node for node in told if _owner(node, slot) != target.port]
+            for node in behind:
+                node.client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", target.id)
+            return not behind
+
+        wait_until(agreed, f"slot {slot} held by one node for all")
 
     async def moved(self, slot: int, target: Node) -> None:
         """`move_slot` beside a running loop."""
@@ -151,6 +158,14 @@ def _answers(node: Node) -> bool:
 
 def _knows(node: Node, count: int) -> bool:
     return int(_info(node)["cluster_known_nodes"]) == count
+
+
+def _owner(node: Node, slot: int) -> int:
+    """The port of a slot's master by the opinion of a node; 0 for none."""
+    for row in node.client.execute_command("CLUSTER", "SLOTS"):
+        if row[0] <= slot <= row[1]:
+            return int(row[2][1])
+    return 0
 
 
 def _is_whole(node: Node) -> bool:
