@@ -25,7 +25,7 @@ from tests.chaos.rest import at_rest
 from tests.chaos.watch import STAGES, Stage
 
 _STATEFUL = tuple(stage for stage in STAGES if stage.fenced)
-_REPLAY_LIMIT_S = 400.0
+_REPLAY_LIMIT_S = 1_200.0
 _COMMANDS_AT_ONCE = 2
 
 
