@@ -1,14 +1,10 @@
 """A stateful stage on a Redis Cluster: every partition in one slot, slots that move, a master that is lost."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 from redis.crc import key_slot
-from structlog.testing import capture_logs
 
-from deploy.local import redis_server
-from deploy.local.errors import PlatformError
 from shared.contracts import redis_keys
 from shared.contracts.partitioning import partition_of
 from shared.kernel.errors import ExitCode, Fatal
@@ -17,16 +13,6 @@ from tests.support.platform import EmbeddedPlatform
 from tests.support.redis_cluster import MASTERS, LocalCluster
 
 pytestmark = pytest.mark.platform
-
-
-@pytest.fixture
-def cluster() -> Iterator[LocalCluster]:
-    try:
-        redis_server.find_server()
-    except PlatformError as error:
-        pytest.skip(f"a cluster needs a Redis server: {error}")
-    with capture_logs(), LocalCluster.started() as started:
-        yield started
 
 
 def slot_of(counting: CountingRun, partition: int) -> int:

@@ -1,15 +1,13 @@
 """Copies, digests and restores on a Redis Cluster: the same as on one Redis, and never a wrong copy called whole."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from redis.crc import key_slot
-from structlog.testing import capture_logs
 
-from deploy.local import redis_server, topics
-from deploy.local.errors import PlatformError
+from deploy.local import topics
 from services.segmentation.app import rebuild_stage
 from shared.cli.__main__ import main
 from shared.contracts import redis_keys
@@ -29,16 +27,6 @@ pytestmark = pytest.mark.platform
 
 CANONICAL = canonical_form(CountCodec())
 TOTAL = 3_000
-
-
-@pytest.fixture
-def cluster() -> Iterator[LocalCluster]:
-    try:
-        redis_server.find_server()
-    except PlatformError as error:
-        pytest.skip(f"a cluster needs a Redis server: {error}")
-    with capture_logs(), LocalCluster.started() as started:
-        yield started
 
 
 @pytest.fixture
