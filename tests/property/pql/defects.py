@@ -83,7 +83,7 @@ MUTANTS = (
         "drop_oldest(state, bisect_left(times, low) + 1)",
     ),
     Mutant("general leaf cuts what is compared whole", "leaves.general", "child if name in whole else prune", "prune"),
-    Mutant("deadlines before an event are skipped", "evaluator", "if state.earliest < now:", "if not run:"),
+    Mutant("deadlines before an event are skipped", "evaluator", "if state.earliest < reached:", "if not run:"),
     Mutant("total of events counts one too many", "arrival", "kept = leaves[key] = [0]", "kept = leaves[key] = [1]"),
     Mutant(
         "segments of segments not judged again", "evaluator", "            if changed:\n", "            if not self:\n"
