@@ -83,7 +83,7 @@ async def _run(plan: Plan, crew: Crew, say: Any) -> Outcome:
     checking = time.monotonic()
     await _check(_jobs(crew, sender, wall, begun.feature_hash, outcome), outcome)
     outcome.figures["check_seconds"] = round(time.monotonic() - checking, 1)
-    say(f"checked in {time.monotonic() - checking:.0f} s")
+    say(f"checked in {time.monotonic() - checking:.0f} s: {outcome.findings.violations.total()} violations")
     losing = time.monotonic()
     await lose_and_restore(scene, outcome, say)
     await watch.stop()
