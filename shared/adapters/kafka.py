@@ -154,7 +154,7 @@ class Producer(Service):
             raise Retryable(
                 f"Kafka did not confirm a record for {topic.name}: {type(error).__name__} {error}"
             ) from error
-        return Receipt(metadata.partition, metadata.offset, metadata.timestamp or time.time_ns() // 1_000_000)
+        return _written_at(metadata)
 
     async def send_all(
         self, topic: Topic, records: Sequence[tuple[str, bytes]], headers: Headers = (), timeout_s: float = 10.0
@@ -218,14 +218,18 @@ async def _sent(
     return future
 
 
+def _written_at(metadata: Any) -> Receipt:
+    """Reads what Kafka has confirmed."""
+    return Receipt(metadata.partition, metadata.offset, metadata.timestamp or time.time_ns() // 1_000_000)
+
+
 def _receipt(sent: "asyncio.Future[Any]", topic: Topic, timeout_s: float) -> Receipt | Retryable:
     """Returns what became of a record; one that is under way still is given up."""
     if sent.cancel() or sent.cancelled():
         return Retryable(f"Kafka did not confirm a record for {topic.name} within {timeout_s:g} s")
     if (error := sent.exception()) is not None:
         return Retryable(f"Kafka did not confirm a record for {topic.name}: {type(error).__name__} {error}")
-    metadata = sent.result()
-    return Receipt(metadata.partition, metadata.offset, metadata.timestamp or time.time_ns() // 1_000_000)
+    return _written_at(sent.result())
 
 
 def _fill(client: AIOKafkaProducer, messages: Iterable[Message]) -> Iterable[Any]:

@@ -15,9 +15,7 @@ def apply_fact(plan: pql.Plan, state: State, profile_id: str, fact: Fact, reache
     come back as the newest. Changes `state` in place, but for `state.engine`, which the caller takes from the outcome.
     """
     if fact.type == "event":
-        body = fact.body
-        type_ = body.get("eventType")
-        event = pql.Event(fact.id, fact.occurred_at, type_ if type_.__class__ is str else "", body)
+        event = pql.Event(fact.id, fact.occurred_at, fact.event_type, fact.body)
         profile = pql.Profile(profile_id, state.attributes)
         return pql.evaluate(plan, state.engine, profile, event, fact.received_at, reached=reached)
     before = pql.Profile(profile_id, state.attributes)

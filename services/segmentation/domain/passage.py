@@ -120,7 +120,7 @@ class Passage:
         if self.replay.in_step:
             self.replay.observe(offset, fact, reached)
         else:
-            self._recent.add(offset, fact)
+            self._recent.add(offset, fact, reached)
 
     def seed(self, profile_id: str, state: State, now: int) -> bool:
         """Gives a profile what it needs to come over; False for one that has come over or is about to."""

@@ -145,16 +145,16 @@ class Recent:
 
     def __init__(self, start: int) -> None:
         self.start = start
-        self._rows: deque[tuple[int, Fact]] = deque()
+        self._rows: deque[tuple[int, Fact, int]] = deque()
 
-    def add(self, offset: int, fact: Fact) -> None:
+    def add(self, offset: int, fact: Fact, reached: int) -> None:
         if not self._rows or offset > self._rows[-1][0]:  # a batch that failed is stepped again
-            self._rows.append((offset, fact))
+            self._rows.append((offset, fact, reached))
         if len(self._rows) > _RECENT_ROWS_MAX:
             self.start = self._rows.popleft()[0] + 1
 
     def told_to(self, replay: Replay) -> None:
         """Has a replay observe what is remembered, and forgets it."""
-        for offset, fact in self._rows:
-            replay.observe(offset, fact)
+        for row in self._rows:
+            replay.observe(*row)
         self._rows.clear()
