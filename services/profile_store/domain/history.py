@@ -36,10 +36,7 @@ def mark(id_: str) -> bytes:
 
 def is_marked(ring: bytes, mark: bytes) -> bool:
     """Tells whether the ring holds the mark; what straddles two marks does not count."""
-    at = ring.find(mark)
-    while at >= 0 and at % _MARK_BYTES:
-        at = ring.find(mark, at + 1)
-    return at >= 0
+    return _place(ring, mark) >= 0
 
 
 def is_full(ring: bytes) -> bool:
@@ -48,10 +45,19 @@ def is_full(ring: bytes) -> bool:
 
 
 def marked(ring: bytes, mark: bytes) -> bytes:
-    """Returns the ring with the mark added; the oldest leaves when it is full."""
-    if is_full(ring):
-        ring = ring[_MARK_BYTES:]
-    return ring + mark
+    """Returns the ring with the mark as its newest; the oldest leaves when it is full and does not hold the mark."""
+    at = _place(ring, mark)
+    if at < 0 and is_full(ring):
+        at = 0
+    return ring + mark if at < 0 else ring[:at] + ring[at + _MARK_BYTES :] + mark
+
+
+def _place(ring: bytes, mark: bytes) -> int:
+    """Where the ring holds the mark, -1 if it does not."""
+    at = ring.find(mark)
+    while at >= 0 and at % _MARK_BYTES:
+        at = ring.find(mark, at + 1)
+    return at
 
 
 def note_event(state: ProfileState, fact: Fact) -> None:

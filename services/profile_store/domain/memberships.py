@@ -38,11 +38,18 @@ def change_memberships(state: ProfileState, update: ProfileUpdate) -> tuple[list
 
 
 def _remember(state: ProfileState, update: ProfileUpdate) -> bool:
-    """Marks the update's transitions; returns whether any was new."""
-    fresh = [m for m in (mark(t.id) for t in update.transitions) if not is_marked(state.transitions_seen, m)]
-    for one in fresh:
+    """Marks the update's transitions; returns whether any was new.
+
+    When a whole life is told again, longer than the ring, each update finds its marks just gone, and the last one is
+    the newest again. For that an update's marks are renewed together: one that stayed old would be pushed out by its
+    neighbour, and from there on everything would be taken for seen.
+    """
+    marks = [mark(transition.id) for transition in update.transitions]
+    if all(is_marked(state.transitions_seen, one) for one in marks):
+        return False
+    for one in marks:
         state.transitions_seen = marked(state.transitions_seen, one)
-    return bool(fresh)
+    return True
 
 
 def _forget_old(segments: dict[str, SegmentStatus], before: int) -> None:

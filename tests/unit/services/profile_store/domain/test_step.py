@@ -1,5 +1,8 @@
 """The step merges each decision once, keeps what is bounded bounded, and writes views that agree with the state."""
 
+from random import Random
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -231,3 +234,24 @@ def test_a_whole_life_that_comes_again_is_not_counted_again_however_long_it_is()
     again = run(*life, state=state).states[KEY]
 
     assert again.activities["view"].count == len(life)
+
+
+@pytest.mark.parametrize("over", range(-1, 7))
+def test_memberships_are_the_newest_after_a_life_that_comes_again_however_many_changes_it_has(over: int) -> None:
+    """Updates change one to three segments; the life is told again and again, and not always to its end."""
+    random, life, inside = Random(over), list[ProfileUpdate](), dict[str, int]()
+    left = history.MARKS_MAX + over
+    while left:
+        at = DAY_0 + len(life)
+        changes = random.sample("abcdef", min(left, random.randrange(1, 4)))
+        told = [transition(name, "exited" if name in inside else "entered", at) for name in changes]
+        inside = {**{s: v for s, v in inside.items() if s not in changes}, **{s: at for s in changes if s not in inside}}
+        life.append(moved(at, dict(inside), *told))
+        left -= len(changes)
+    state = profile(*life)
+    expected = dict(state.segments)
+
+    for _ in range(8):
+        state = run(*life[: random.randrange(len(life))], state=state).states.get(KEY, state)
+        state = run(*life, state=state).states[KEY]
+        assert state.segments == expected
