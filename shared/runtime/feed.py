@@ -114,6 +114,8 @@ class StageFeed(Service, Generic[V, S]):
             raise Fatal("Redis does not take writes; records wait")
 
     async def _assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        # Polls go on meanwhile: records that nobody takes yet would be lost to a stage without a fence.
+        self._consumer.pause(*partitions)
         try:
             starts = await log_start_offsets(self._consumer, partitions) if partitions else {}
             for tp in sorted(partitions):
@@ -124,6 +126,7 @@ class StageFeed(Service, Generic[V, S]):
                 self._workers[tp.partition] = worker
                 worker.read_up(0)  # nothing is known of the log's end yet
                 worker.start(self.crash)
+            self._consumer.resume(*partitions)
         except Exception as error:  # aiokafka would swallow it and go on without the partition
             await self.crash(error)
             return
@@ -156,12 +159,6 @@ class StageFeed(Service, Generic[V, S]):
         pace, wait_s, wall = Pace(), 0.0, self._context.wall
         polled = 0 if wall is None else wall.now()
         while not self.should_stop:
-            if not self._stage.gate():
-                self._consumer.pause(*self._consumer.assignment())
-                await self._consumer.getmany(timeout_ms=_POLL_MS)
-                continue
-            if self._consumer.paused():
-                self._consumer.resume(*self._consumer.paused())
             began, polled = polled, 0 if wall is None else wall.now()
             batches = await self._fetch(wait_s > 0)
             for tp, records in batches.items():

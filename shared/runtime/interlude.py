@@ -19,13 +19,18 @@ def pace(interlude: Interlude, partition: int) -> float:
     return _TURN_PACE_S if interlude.is_busy(partition) else _LOOK_PACE_S
 
 
+async def opened(stage: Stage[Any, Any]) -> None:
+    """Returns once the gate is open."""
+    while not stage.gate():  # noqa: ASYNC110 - a gate is a question, it has no event to wait for
+        await asyncio.sleep(_GATE_PACE_S)
+
+
 async def admitted(stage: Stage[Any, Any], partition: int, position: int) -> None:
     """Returns once a claimed partition may be stepped: the gate is open and the interlude knows the partition.
 
     Deadlines wait for this too: fired under definitions not yet read, they would end every membership.
     """
-    while not stage.gate():  # noqa: ASYNC110 - a gate is a question, it has no event to wait for
-        await asyncio.sleep(_GATE_PACE_S)
+    await opened(stage)
     while stage.interlude is not None:
         try:
             await stage.interlude.claimed(partition, position)

@@ -23,7 +23,7 @@ from shared.runtime.contiguity import continued
 from shared.runtime.dlq import dead_letter
 from shared.runtime.fence import NO_OFFSET, Commit, Fence
 from shared.runtime.inbox import Inbox
-from shared.runtime.interlude import admitted, pace, take_turn
+from shared.runtime.interlude import admitted, opened, pace, take_turn
 from shared.runtime.settler import Settler, Unsettled
 from shared.runtime.stage import Batch, Due, Effects, Interlude, Record
 from shared.runtime.state import Held, StateCache, frame, unframe
@@ -130,6 +130,7 @@ class PartitionWorker(Generic[V, S]):
         await admitted(self._stage, self.partition, self._read_offset)
         while True:
             records = await self._next_records()
+            await opened(self._stage)
             if records:
                 await self._process(records, ())
             if self._fence is not None and self._alarm.has_come:

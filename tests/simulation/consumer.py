@@ -78,9 +78,6 @@ class SimConsumer:
     def assignment(self) -> Set[TopicPartition]:
         return dict.fromkeys(self._places).keys()  # in an order that is the same in every process
 
-    def paused(self) -> Set[TopicPartition]:
-        return dict.fromkeys(sorted(self._paused)).keys()
-
     def pause(self, *partitions: TopicPartition) -> None:
         self._paused.update(partitions)
 
