@@ -1,7 +1,6 @@
 """From vectors and probabilities to scores: pure."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
 
 from shared.contracts.headers import trace_of
 from shared.contracts.inbound import (
@@ -20,19 +19,6 @@ from shared.kernel.ids import PROFILE_ID_NAMESPACE, score_id
 from shared.runtime.stage import Output, Record
 
 
-def newest_per_profile(records: Iterable[Record[FeatureVector]]) -> list[Record[FeatureVector]]:
-    """Returns the last record of each profile and feature set, in log order of those.
-
-    Older vectors of a micro-batch are superseded: their scores would be overwritten at once.
-    """
-    newest: dict[tuple[str, str], Record[FeatureVector]] = {}
-    for record in records:
-        key = (record.value.profile_id, record.value.feature_set)
-        newest.pop(key, None)
-        newest[key] = record
-    return list(newest.values())
-
-
 def fits(event: ModelEvent, vector: FeatureVector) -> bool:
     """Tells whether the vector was made from exactly the feature set the model was trained on."""
     return vector.feature_set_hash == event.manifest.feature_set_hash and len(vector.values) == len(
@@ -40,21 +26,22 @@ def fits(event: ModelEvent, vector: FeatureVector) -> bool:
     )
 
 
-def make_scores(event: ModelEvent, vectors: Sequence[FeatureVector], values: Sequence[float]) -> Iterator[Score]:
-    """Yields a score for each vector whose value is a probability; the ids repeat when a vector is scored again."""
-    for vector, value in zip(vectors, values, strict=True):
-        if math.isfinite(value):
-            yield Score(
-                id=score_id(vector.profile_id, vector.id, event.model, event.version),
-                tenant=vector.tenant,
-                profile_id=vector.profile_id,
-                model=event.model,
-                model_version=event.version,
-                alias=event.alias,
-                vector_id=vector.id,
-                as_of=vector.as_of,
-                value=value,
-            )
+def make_score(event: ModelEvent, vector: FeatureVector, value: float) -> Score | None:
+    """Returns the score of a vector, None when the model's answer is not a number; the id is the same whenever the
+    same version scores the same vector."""
+    if not math.isfinite(value):
+        return None
+    return Score(
+        id=score_id(vector.profile_id, vector.id, event.model, event.version),
+        tenant=vector.tenant,
+        profile_id=vector.profile_id,
+        model=event.model,
+        model_version=event.version,
+        alias=event.alias,
+        vector_id=vector.id,
+        as_of=vector.as_of,
+        value=value,
+    )
 
 
 def outputs_of(score: Score, cause: Record[FeatureVector]) -> tuple[Output, Output]:

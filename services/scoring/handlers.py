@@ -1,4 +1,4 @@
-"""Scoring's one verb: score the newest vectors of a micro-batch, one model run per champion."""
+"""Scoring's one verb: score the vectors of a micro-batch, one model run per champion."""
 
 import time
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from services.scoring.domain import fits, make_scores, newest_per_profile, outputs_of
+from services.scoring.domain import fits, make_score, outputs_of
 from services.scoring.ports import Champion, Champions, Telemetry
 from shared.contracts.vectors import FeatureVector
 from shared.runtime.stage import Batch, Effects, Record
@@ -27,11 +27,9 @@ class Scoring:
     def step(self, batch: Batch[FeatureVector, Any]) -> Effects[Any]:
         """Scores a micro-batch. Repeats after a crash carry the same ids."""
         effects: Effects[Any] = Effects()
-        newest = newest_per_profile(batch.records)
-        self._telemetry.left_out("superseded", len(batch.records) - len(newest))
         for champion in self._champions.served.values():
             name = champion.event.manifest.feature_set
-            mine = [record for record in newest if record.value.feature_set == name]
+            mine = [record for record in batch.records if record.value.feature_set == name]
             fitting = [record for record in mine if fits(champion.event, record.value)]
             self._telemetry.left_out("feature_set_mismatch", len(mine) - len(fitting))
             if fitting:
@@ -39,14 +37,13 @@ class Scoring:
         return effects
 
     def _score(self, champion: Champion, records: Sequence[Record[FeatureVector]], effects: Effects[Any]) -> None:
-        vectors = [record.value for record in records]
         started = time.perf_counter()
-        values = champion.model.scores(np.array([vector.values for vector in vectors], dtype=np.float32))
+        values = champion.model.scores(np.array([record.value.values for record in records], dtype=np.float32))
         self._telemetry.inferred(champion.event.model, time.perf_counter() - started)
-        causes = {record.value.id: record for record in records}
         scored = 0
-        for score in make_scores(champion.event, vectors, values):
-            effects.outputs.extend(outputs_of(score, causes[score.vector_id]))
-            scored += 1
+        for record, value in zip(records, values, strict=True):
+            if (score := make_score(champion.event, record.value, value)) is not None:
+                effects.outputs.extend(outputs_of(score, record))
+                scored += 1
         self._telemetry.scored(champion.event.alias, scored)
-        self._telemetry.left_out("not_finite", len(vectors) - scored)
+        self._telemetry.left_out("not_finite", len(records) - scored)

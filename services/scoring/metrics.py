@@ -12,7 +12,7 @@ class Metrics:
         self._scores = Counter("freshet_scoring_scores_total", "Scores written.", ["alias"], registry=registry)
         self._left_out = Counter(
             "freshet_scoring_vectors_left_out_total",
-            "Vectors not scored: superseded, feature_set_mismatch, not_finite.",
+            "Vectors not scored: feature_set_mismatch, not_finite.",
             ["reason"],
             registry=registry,
         )

@@ -59,8 +59,8 @@ async def lose_and_restore(scene: Scene, outcome: Outcome, say: Any) -> None:
     """Takes the digests, rebuilds, switches, loses, restores and replays; each gives the digests of before."""
     crew, inner = scene.crew, scene.crew.inner
     commands = _Commands(inner.kafka_bootstrap_servers, inner.redis_url, asyncio.Semaphore(_COMMANDS_AT_ONCE))
-    # A replay tells vectors again and may tell some that a newer one had superseded before: their scores would be new
-    # facts, and the log would not be the one that was compared.
+    # Segmentation tells the newest vector of a batch, and a replay falls into other batches: scores of vectors that had
+    # not been told before would be new facts, and the log would not be the one that was compared.
     await crew.gone("scoring", signal.SIGTERM)
     before = await pictures(inner.redis_url, _STATEFUL)
     outcome.figures["digests"] = {

@@ -1,4 +1,4 @@
-"""Scores: each vector that was scored has one score, bit-equal to the model run over it alone; each comes back as one
+"""Scores: each vector that was told has one score, bit-equal to the model run over it alone; each comes back as one
 fact; and the newest vector of each profile is scored."""
 
 from collections.abc import Mapping
@@ -37,10 +37,11 @@ def check_scores(
     )
     by_vector: dict[str, Score] = {}
     for score in scores.values():
-        findings.expect("I8 a score is of a vector that was told", score.vector_id in vectors, score.id)
         same = by_vector.setdefault(score.vector_id, score)
         findings.expect("I8 a vector has one score", same is score, score.vector_id)
-    findings.checked["vectors that a newer one superseded before they were scored"] += len(vectors) - len(by_vector)
+    findings.same_keys(
+        "I8 each vector is scored", dict.fromkeys(vectors, True), dict.fromkeys(by_vector, True), "vector"
+    )
     predicted = _predicted([vectors[id_] for id_ in by_vector if id_ in vectors])
     for id_, value in predicted.items():
         findings.equal("I8 predictions are the model's, bit for bit", value.hex(), by_vector[id_].value.hex(), id_)

@@ -85,13 +85,23 @@ def test_each_vector_gives_a_score_and_the_same_as_a_fact_of_the_person() -> Non
     }
 
 
-def test_only_the_newest_vector_of_a_profile_in_a_batch_is_scored_in_one_run() -> None:
+def test_every_vector_of_a_batch_is_scored_in_one_run_also_the_older_ones_of_a_profile() -> None:
     charge = Charge({"propensity": champion(linear_model())})
 
-    effects, tally = run(charge, vector("a", 1), vector("b", 2), vector("a", 3), vector("a", 4))
+    effects, tally = run(charge, vector("a", 1), vector("b", 2), vector("a", 3))
 
-    assert [(score.profile_id, score.as_of) for score in scores_of(effects)] == [("b", 2), ("a", 4)]
-    assert (tally.left, tally.runs, tally.rows) == ({"superseded": 2}, ["propensity"], 2)
+    assert [(score.profile_id, score.as_of) for score in scores_of(effects)] == [("a", 1), ("b", 2), ("a", 3)]
+    assert (tally.left, tally.runs, tally.rows) == ({}, ["propensity"], 3)
+
+
+def test_the_same_scores_come_of_vectors_however_they_fall_into_batches() -> None:
+    charge = Charge({"propensity": champion(constant_model(0.25))})
+    vectors = [vector(f"p{n % 3}", n) for n in range(12)]
+
+    together = run(charge, *vectors)[0].outputs
+    apart = [output for v in vectors for output in run(charge, v)[0].outputs]
+
+    assert [output.value for output in together] == [output.value for output in apart]
 
 
 def test_vectors_of_another_version_of_the_feature_set_are_left_out_and_counted() -> None:

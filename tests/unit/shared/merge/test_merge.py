@@ -103,7 +103,7 @@ def score(of: int, at: int, value: float) -> Fact:
 
 
 def test_an_older_vectors_score_that_is_told_after_the_newest_ones_does_not_replace_it() -> None:
-    """A batch skips superseded vectors; scoring that is killed and reads them again one by one does not."""
+    """A scoring that slept through its session writes the scores of its batch behind those of its successor."""
     newest, older = score(of=20, at=25, value=0.9), score(of=10, at=90, value=0.1)
 
     assert all(attributes(*order) == {"_freshet": {"m": 0.9}} for order in permutations([newest, older]))

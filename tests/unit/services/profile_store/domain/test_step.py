@@ -245,7 +245,10 @@ def test_memberships_are_the_newest_after_a_life_that_comes_again_however_many_c
         at = DAY_0 + len(life)
         changes = random.sample("abcdef", min(left, random.randrange(1, 4)))
         told = [transition(name, "exited" if name in inside else "entered", at) for name in changes]
-        inside = {**{s: v for s, v in inside.items() if s not in changes}, **{s: at for s in changes if s not in inside}}
+        inside = {
+            **{s: v for s, v in inside.items() if s not in changes},
+            **{s: at for s in changes if s not in inside},
+        }
         life.append(moved(at, dict(inside), *told))
         left -= len(changes)
     state = profile(*life)
