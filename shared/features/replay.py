@@ -40,7 +40,8 @@ def compile_feature_set(definition: FeatureSetDefinition, schema: Schema | None 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A profile just after one of its facts. `at`: the fact's log time (µs), at which the vector was served."""
+    """A profile just after one of its facts. `at`: the profile's time then (µs), as of which the vector was served: the
+    fact's log time, or that of an earlier fact of the profile where log times go back."""
 
     profile_id: str
     fact: Fact
@@ -66,9 +67,11 @@ class FeatureReplay:
         self.definition = definition
         self._plan = plan
         self._people: dict[str, _Person] = {}
+        self._log_time = 0
 
     def apply(self, fact: Fact) -> Moment | None:
         """Moves the fact's profile on. Returns None for ticks and for repeats of a fact already seen."""
+        reached, self._log_time = self._log_time, max(self._log_time, fact.log_time)
         if fact.type == "tick":
             return None
         person = self._people.get(fact.profile_id)
@@ -84,11 +87,11 @@ class FeatureReplay:
             before = person.profile
             person.fragments = apply(person.fragments, fact)
             person.profile = Profile(fact.profile_id, merged(person.fragments))
-        outcome = evaluate(self._plan, person.state, person.profile, event, fact.received_at, before)
+        outcome = evaluate(self._plan, person.state, person.profile, event, fact.received_at, before, reached)
         person.state = outcome.state
         if outcome.duplicate:
             return None
-        return Moment(fact.profile_id, fact, fact.received_at, outcome.features_touched)
+        return Moment(fact.profile_id, fact, person.state.now, outcome.features_touched)
 
     def values(self, moment: Moment) -> tuple[float, ...]:
         """Returns the profile's vector at `moment`, which must be its newest."""

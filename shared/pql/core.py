@@ -145,8 +145,6 @@ class Since(Core):
 
 EVENTS = Events(type=array_of(ANY))
 TRUE = Const(True, type=BOOLEAN)
-FALSE = Const(False, type=BOOLEAN)
-NULL_VALUE = Const(None)
 
 
 def parts(node: Core) -> Iterator[Core]:
