@@ -137,6 +137,12 @@ class Progress:
         self._terminal = sys.stderr.isatty()
         self._began = self._told = time.monotonic()
         self._open = False
+        self._done = 0
+
+    def tell_more(self, more: int) -> None:
+        """Says how many entries are done, which are `more` than before."""
+        self._done += more
+        self.tell(self._done, unit="entries")
 
     def tell(self, done: int, total: int | None = None, unit: str = "records") -> None:
         """Says how much is done, at what rate, and how long the rest will take."""

@@ -19,7 +19,7 @@ from shared.cli.state.stages import STAGES
 from shared.kernel.clock import format_instant
 from shared.kernel.errors import Fatal, Retryable
 from shared.runtime.admin.backup import back_up, restore
-from shared.runtime.admin.digest import Comparison, Digests, Side, canonical_form, compare, digest
+from shared.runtime.admin.digest import Comparison, Digests, Side, Told, canonical_form, compare, digest
 from shared.runtime.admin.fsnap import SnapshotFile, SnapshotStage
 from shared.runtime.admin.keyspace import Keyspace
 from shared.runtime.admin.rebuild import Rebuild
@@ -112,12 +112,14 @@ async def _verify(options: argparse.Namespace, connection: Connection, redis: Re
         raise _nothing_in(space.namespace, space.stage)
     canonical = canonical_form(STAGES[options.stage].load_codec())
     before = await space.fences()
-    found = await digest(Side(space, space.stage), space.partitions, canonical)
+    progress = Progress(f"verify of {space.stage}", quiet=options.quiet)
+    found = await digest(Side(space, space.stage, progress.tell_more), space.partitions, canonical)
     moving = [fence.offset for fence in before] != [fence.offset for fence in await space.fences()]
     comparison = None
     if options.against is not None:
-        other = await _other_side(options, redis)
+        other = await _other_side(options, redis, progress.tell_more)
         comparison = await compare(other, space, canonical)
+    progress.close()
     if options.format == "json":
         answer = {"namespace": space.namespace, "stage": space.stage, "moving": moving, **asdict(found)}
         answer["fences"] = [asdict(fence) for fence in before]
@@ -131,17 +133,17 @@ async def _verify(options: argparse.Namespace, connection: Connection, redis: Re
     return 1 if comparison is not None and comparison.count else 0
 
 
-async def _other_side(options: argparse.Namespace, redis: RedisClient) -> Side:
+async def _other_side(options: argparse.Namespace, redis: RedisClient, told: Told) -> Side:
     path = Path(options.against)
     if path.suffix == ".fsnap":
         file = SnapshotFile(readable(path))
         if file.manifest.stage(options.stage) is None:
             raise Fatal(f"{path} does not hold {options.stage}")
-        return Side(file, options.stage)
+        return Side(file, options.stage, told)
     other = _space(redis, options.stage, options.against)
     if await other.is_empty():
         raise _nothing_in(options.against, options.stage)
-    return Side(other, options.stage)
+    return Side(other, options.stage, told)
 
 
 async def _rebuild(options: argparse.Namespace, connection: Connection, redis: RedisClient) -> int:

@@ -98,12 +98,17 @@ class _Lines:
         return hashlib.sha256(b"".join(self._partitions)).hexdigest()
 
 
+Told = Callable[[int], None]
+"""Hears of progress: how many more entries have been read."""
+
+
 class Side:
     """One side of a comparison: a namespace or a file, read in slices."""
 
-    def __init__(self, source: Keyspace | SnapshotFile, stage: str) -> None:
+    def __init__(self, source: Keyspace | SnapshotFile, stage: str, told: Told = lambda _: None) -> None:
         self._source = source
         self._stage = stage
+        self.told = told
 
     def steady(self) -> AbstractAsyncContextManager[object]:
         """Raises Retryable at the block's end when a namespace was not read from one and the same Redis."""
@@ -114,9 +119,11 @@ class Side:
             for read in (self._source.states(), self._source.lone_deadlines()):
                 async with aclosing(read) as slices:
                     async for partition, entries in slices:
+                        self.told(len(entries))
                         yield partition, entries
         else:
             for partition, entries in self._source.states(self._stage):
+                self.told(len(entries))
                 yield partition, entries
 
     async def views(self) -> AsyncGenerator[tuple[int, Sequence[ViewEntry]], None]:
@@ -124,9 +131,11 @@ class Side:
             if isinstance(self._source, Keyspace):
                 async with aclosing(self._source.views(kind)) as slices:
                     async for partition, entries in slices:
+                        self.told(len(entries))
                         yield partition, entries
             else:
                 for partition, entries in self._source.views(self._stage, kind):
+                    self.told(len(entries))
                     yield partition, entries
 
 
@@ -185,7 +194,7 @@ async def _compare_states(left: Side, right: Keyspace, canonical: Canonical) -> 
                 seen.add(hash((partition, ours.key)))
                 if what := _difference(ours, theirs, canonical):
                     result.note(partition, ours.key, what)
-    async with aclosing(Side(right, right.stage).states()) as slices:
+    async with aclosing(Side(right, right.stage, left.told).states()) as slices:
         async for partition, entries in slices:
             for theirs in entries:
                 if hash((partition, theirs.key)) not in seen:
@@ -205,7 +214,7 @@ def _difference(ours: StateEntry, theirs: StateEntry, canonical: Canonical) -> s
 
 async def _compare_views(left: Side, right: Keyspace, result: Comparison) -> None:
     sides: list[set[tuple[int, bytes, bytes]]] = []
-    for side in (left, Side(right, right.stage)):
+    for side in (left, Side(right, right.stage, left.told)):
         held: set[tuple[int, bytes, bytes]] = set()
         async with aclosing(side.views()) as slices:
             async for partition, views in slices:

@@ -69,13 +69,17 @@ async def test_a_copy_taken_while_batches_land_restores_to_the_same_state(world:
         await restore(file, space)
         await world.rebuild(space, None).catch_up()
 
-    side = Side(world.space(), "counting")
+    read: list[int] = []
+    side = Side(world.space(), "counting", read.append)
     whole = await digest(side, KEYED_PARTITIONS, CANONICAL)
+    told = sum(read)
     found = [await digest(Side(space, "counting"), KEYED_PARTITIONS, CANONICAL) for space in spaces]
     assert [whole] * 2 == found
     assert expected(total) == await world.counts(spaces[0])
     assert all(beyond_the_fence(file) > 0 for file in files)
     assert 0 == (await compare(side, spaces[1], CANONICAL)).count
+    assert PROFILES <= told <= sum(whole.counts.values())
+    assert 3 * told == sum(read), "a comparison reads both sides"
 
 
 async def test_a_restore_fences_out_workers_and_refuses_a_namespace_in_use(world: World, tmp_path: Path) -> None:
