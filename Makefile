@@ -90,8 +90,8 @@ simulate: $(STAMP) ## Run the stage runtime through seeded schedules of faults (
 	@$(BIN)/python -m tests.simulation --schedules $(or $(N),1000000) --first $(or $(FIRST),0)
 
 .PHONY: chaos
-chaos: $(STAMP) ## Kill, freeze and roll back real processes under load, then check everything (MINUTES=12 SEED=1 EVENTS=1000000)
-	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),12) --seed $(or $(SEED),1) --events $(or $(EVENTS),1000000)
+chaos: $(STAMP) ## Kill, freeze and roll back real processes under load, then check everything (MINUTES=10 SEED=1 EVENTS=1000000)
+	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1) --events $(or $(EVENTS),1000000)
 
 .PHONY: soak
 soak: $(STAMP) ## Run the whole system for an hour and judge its memory, files and tasks (MINUTES=60)

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos --minutes 12 --seed 1 --events 1000000`: faults under load, then the checker; writes JSON.
+"""`python -m tests.chaos --minutes 10 --seed 1 --events 1000000`: faults under load, then the checker; writes JSON.
 
 Exit code 1 when an invariant was violated, something stood still, or a fault that should have been seen was not.
 """
@@ -26,7 +26,7 @@ _SENDING_SHARE = 0.5
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=12.0)
+    parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--people", type=int, default=4_000)

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 from tests.chaos.life import ANY, ATTRIBUTES, Life
 
-VIEW, CART, BUY, MAIL = (
+PAGE, VIEW, CART, BUY, MAIL = (
+    "web.webpagedetails.pageViews",
     "commerce.productViews",
     "commerce.productListAdds",
     "commerce.purchases",
     "directMarketing.emailSent",
 )
-TYPES = (VIEW, CART, BUY, MAIL)
+TYPES = (PAGE, VIEW, CART, BUY, MAIL)
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
 
@@ -162,6 +163,7 @@ SEGMENTS = (
 )
 SPANS: Mapping[str, tuple[int, ...]] = {
     ANY: (HOUR, 6 * HOUR, 3 * DAY),
+    PAGE: (),
     VIEW: (HOUR, DAY, 7 * DAY),
     CART: (DAY,),
     BUY: (DAY, 7 * DAY, 10 * DAY),

@@ -18,7 +18,7 @@ from shared.contracts.partitioning import partition_of
 from shared.contracts.topics import EVENTS, INBOUND, PROFILE_UPDATES, Topic
 from shared.kernel.clock import format_instant, parse_instant
 from shared.kernel.ids import profile_id
-from tests.chaos.segments import BUY, CART, DAY, MAIL, TYPES, VIEW
+from tests.chaos.segments import BUY, CART, DAY, MAIL, PAGE, TYPES, VIEW
 
 START = parse_instant("2026-03-02T00:00:00Z")
 TENANT, NAMESPACE = "default", "Email"
@@ -29,7 +29,7 @@ END = START + LENGTH_US + 60 * DAY
 _POISON_SHARE, _DUPLICATE_SHARE, _RECORD_SHARE, _LATE_SHARE, _EARLY_SHARE = 0.001, 0.02, 0.03, 0.05, 0.002
 _EQUAL_TIME_SHARE, _HEAVY_SHARE, _OLD_RECORD_SHARE = 0.1, 0.05, 0.002
 _EVENTS_PER_HEAVY = 40_000
-_WEIGHTS = (55, 20, 15, 10)
+_WEIGHTS = (60, 22, 8, 6, 4)
 _TIERS = ("bronze", "silver", "gold")
 _DEVICES = ("phone", "desktop")
 _RECENT = 500
@@ -150,4 +150,4 @@ def _event(random: Random, now_ms: int) -> dict[str, Any]:
     return entity
 
 
-assert {VIEW, CART, BUY, MAIL} == set(TYPES)
+assert {PAGE, VIEW, CART, BUY, MAIL} == set(TYPES)
