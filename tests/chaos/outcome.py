@@ -27,8 +27,8 @@ _MEANING = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`send_s`: seconds the sending takes at the planned rate. `faults`: names; repeated in a new order while events
-    are being sent if `again`."""
+    """`send_s`: seconds the sending takes at the planned rate. `faults`: names, each once; if `again`, repeated in a
+    new order until the planned seconds are over, and what faults have held up is sent in peace."""
 
     seed: int
     events: int

@@ -117,7 +117,8 @@ async def _send(plan: Plan, scene: Scene, begun: Started, sender: Sender, outcom
 
 
 async def _faults(plan: Plan, scene: Scene, outcome: Outcome, sent: asyncio.Event, say: Any) -> None:
-    """One fault after the other, each after the recovery from the one before, until everything has been sent."""
+    """One fault after the other, each after the recovery from the one before."""
+    until = time.monotonic() + plan.send_s
     began_us = time.time_ns() // 1000
     await scene.watch.until_passed(await scene.watch.targets(), _RECOVERY_LIMIT_S, sent)
     outcome.troubled.append((began_us, time.time_ns() // 1000 + _CALM_US))
@@ -127,6 +128,8 @@ async def _faults(plan: Plan, scene: Scene, outcome: Outcome, sent: asyncio.Even
             if sent.is_set() and plan.again:
                 return
             if not await _fault(name, scene, outcome, sent, say):
+                return
+            if time.monotonic() >= until and set(plan.faults) <= outcome.recoveries.keys():
                 return
         if not plan.again:
             return
