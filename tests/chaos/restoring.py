@@ -1,8 +1,9 @@
 """The end of a chaos run (I8): the operator's commands give the same digests, and so does a replay after total loss.
 
-Of each stateful stage the digest is taken (SHA-256 over all states, deadlines and views, sorted). Then the log is
-replayed into another namespace by `freshet state rebuild`, a copy is made by `freshet state backup`, Redis loses
-everything, the copy is restored beside the live namespace, and the workers replay the log from its start by themselves.
+While faults happen a copy is made by `freshet state backup`. At the end the digest of each stateful stage is taken
+(SHA-256 over all states, deadlines and views, sorted). `freshet state rebuild` brings the copy up to the log's end in
+another namespace, another copy is made, Redis loses everything, that copy is restored beside the live namespace, and
+the workers replay the log from its start by themselves.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.settings import CHECKOUT
-from tests.chaos.crew import Line
+from tests.chaos.crew import MAIN, Crew, Line
 from tests.chaos.digests import Picture, difference, pictures
 from tests.chaos.faults import Scene
 from tests.chaos.outcome import Outcome
@@ -26,6 +27,8 @@ from tests.chaos.watch import STAGES, Stage
 
 _STATEFUL = tuple(stage for stage in STAGES if stage.fenced)
 _REPLAY_LIMIT_S = 1_200.0
+_COPY_LIMIT_S = 180.0
+_COPY_AGAIN_S = 1.0
 _COMMANDS_AT_ONCE = 2
 
 
@@ -39,6 +42,12 @@ class _Commands:
 
     async def state(self, line: Line, name: str, *options: str, namespace: str = "") -> str:
         """Runs one command; returns what it printed. Fails with what it said when its exit code is not 0."""
+        code, words, told = await self.tried(line, name, *options, namespace=namespace)
+        assert code == 0, words
+        return told
+
+    async def tried(self, line: Line, name: str, *options: str, namespace: str = "") -> tuple[int | None, str, str]:
+        """Runs one command; returns its exit code, all there is to say of it, and what it printed."""
         arguments = ["state", name, "--kafka", self.kafka, "--redis", self.redis, "--prefix", line.prefix]
         arguments += ["--namespace", namespace or line.namespace, "--quiet", *options]
         async with self.turns:
@@ -51,14 +60,32 @@ class _Commands:
             )
             told, trouble = await process.communicate()
         words = f"freshet {' '.join(arguments)}: exit code {process.returncode}\n{told.decode()}\n{trouble.decode()}"
-        assert process.returncode == 0, words[:4_000]
-        return told.decode()
+        return process.returncode, words[:4_000], told.decode()
 
 
-async def lose_and_restore(scene: Scene, outcome: Outcome, say: Any) -> None:
-    """Takes the digests, rebuilds, switches, loses, restores and replays; each gives the digests of before."""
-    crew, inner = scene.crew, scene.crew.inner
-    commands = _Commands(inner.kafka_bootstrap_servers, inner.redis_url, asyncio.Semaphore(_COMMANDS_AT_ONCE))
+def _commands(crew: Crew) -> _Commands:
+    return _Commands(crew.inner.kafka_bootstrap_servers, crew.inner.redis_url, asyncio.Semaphore(_COMMANDS_AT_ONCE))
+
+
+async def copy_under_faults(crew: Crew, say: Any) -> Path:
+    """Makes a copy of the main line while workers run and faults happen; tries again when Redis was away meanwhile, or
+    had just been emptied."""
+    copy = crew.inner.home / "under_faults.fsnap"
+    until = time.monotonic() + _COPY_LIMIT_S
+    while True:
+        options = ("--output", str(copy), *_stages([stage.name for stage in _STATEFUL if stage.line == MAIN]))
+        code, words, told = await _commands(crew).tried(MAIN, "backup", *options)
+        if code == 0:
+            say(f"copied while faults happened: {told.splitlines()[-1].rpartition(': ')[2]}")
+            return copy
+        assert time.monotonic() < until, words
+        await asyncio.sleep(_COPY_AGAIN_S)
+
+
+async def lose_and_restore(scene: Scene, copy: Path, outcome: Outcome, say: Any) -> None:
+    """Takes the digests, rebuilds from `copy`, switches, loses, restores and replays; each gives the digests of
+    before."""
+    crew, inner, commands = scene.crew, scene.crew.inner, _commands(scene.crew)
     # Segmentation tells the newest vector of a batch, and a replay falls into other batches: scores of vectors that had
     # not been told before would be new facts, and the log would not be the one that was compared.
     await crew.gone("scoring", signal.SIGTERM)
@@ -67,7 +94,7 @@ async def lose_and_restore(scene: Scene, outcome: Outcome, say: Any) -> None:
         f"{told.stage.line.namespace} {told.stage.name}": {"total": told.digests["total"], **told.digests["counts"]}
         for told in before
     }
-    rebuilt = await asyncio.gather(*(_rebuilt(commands, stage) for stage in _STATEFUL))
+    rebuilt = await asyncio.gather(*(_rebuilt(commands, stage, copy) for stage in _STATEFUL))
     outcome.figures["rebuilt"] = [line for told in rebuilt for line in told.splitlines() if " records into " in line]
     await _compare(outcome, "I8 a rebuild from the log has the same digest", before, inner.redis_url, "-rebuilt")
     say("rebuilt, switched and compared")
@@ -88,10 +115,12 @@ def _stages(names: Sequence[str]) -> list[str]:
     return [word for name in names for word in ("--stage", name)]
 
 
-async def _rebuilt(commands: _Commands, stage: Stage) -> str:
-    """Rebuilds a stage beside its workers and hands them over, which fails when a single profile differs."""
+async def _rebuilt(commands: _Commands, stage: Stage, copy: Path) -> str:
+    """Rebuilds a stage beside its workers, from the copy where it is in it, and hands them over, which fails when a
+    single profile differs."""
     to = stage.line.namespace + "-rebuilt"
-    told = await commands.state(stage.line, "rebuild", "--stage", stage.name, "--to", to)
+    begin = ("--from", str(copy)) if stage.line == MAIN else ()
+    told = await commands.state(stage.line, "rebuild", "--stage", stage.name, "--to", to, *begin)
     return told + await commands.state(stage.line, "switch", "--stage", stage.name, "--to", to)
 
 

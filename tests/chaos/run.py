@@ -25,7 +25,7 @@ from tests.chaos.faults import FAULTS, Scene, order
 from tests.chaos.outcome import Outcome, Plan, tell
 from tests.chaos.reading import Job
 from tests.chaos.rest import at_rest
-from tests.chaos.restoring import lose_and_restore
+from tests.chaos.restoring import copy_under_faults, lose_and_restore
 from tests.chaos.sending import Sender
 from tests.chaos.start import Started, start_workers
 from tests.chaos.wall_load import WallLoad, person
@@ -37,6 +37,7 @@ _LAG_MAX = 30_000
 _RECOVERY_LIMIT_S = 180.0
 _WALL_RATE = 30.0
 _CALM_SENDING_S = 8.0
+_COPIED_SHARE = 2 / 3
 _AWAKE_S = 2.0
 """A process that was paused gets this long to find out that it has lost its partitions."""
 _CALM_US = 3_000_000
@@ -68,7 +69,7 @@ async def _run(plan: Plan, crew: Crew, say: Any) -> Outcome:
     wall = WallLoad(begun.wall, _WALL_RATE, plan.seed)
     began = time.monotonic()
     over_http = asyncio.create_task(wall.run())
-    await _send(plan, scene, begun, sender, outcome, say)
+    copy = await _send(plan, scene, begun, sender, outcome, say)
     await at_rest(crew, say, (MAIN,))
     await sender.tick(END)
     await at_rest(crew, say, (MAIN,))
@@ -86,7 +87,7 @@ async def _run(plan: Plan, crew: Crew, say: Any) -> Outcome:
     say(f"checked in {time.monotonic() - checking:.0f} s: {outcome.findings.violations.total()} violations")
     losing = time.monotonic()
     try:
-        await lose_and_restore(scene, outcome, say)
+        await lose_and_restore(scene, copy, outcome, say)
     except AssertionError as error:  # what was found before is worth its minutes all the same
         outcome.findings.expect("I8 rebuild, copy and replay come to their end", False, error)
     await watch.stop()
@@ -101,19 +102,28 @@ async def _run(plan: Plan, crew: Crew, say: Any) -> Outcome:
     return outcome
 
 
-async def _send(plan: Plan, scene: Scene, begun: Started, sender: Sender, outcome: Outcome, say: Any) -> None:
-    """Sends everything over Kafka while faults happen."""
+async def _send(plan: Plan, scene: Scene, begun: Started, sender: Sender, outcome: Outcome, say: Any) -> Path:
+    """Sends everything over Kafka while faults happen; returns a copy of the state that was made meanwhile."""
     workload = Workload(plan.seed, plan.events, plan.people, begun.datasets)
     sent, lag = asyncio.Event(), Lag(scene.crew, _LAG_MAX)
     began = time.monotonic()
     following = asyncio.create_task(lag.follow())
     faults = asyncio.create_task(_faults(plan, scene, outcome, sent, say))
+    copying = asyncio.create_task(_copy_late(plan, scene, sender, say))
     await sender.send(workload.read(), plan.events / plan.send_s, lag.room.wait)
     outcome.figures["sending_seconds"] = round(time.monotonic() - began, 1)
     sent.set()
     await faults
     following.cancel()
     await asyncio.wait([following])
+    return await copying
+
+
+async def _copy_late(plan: Plan, scene: Scene, sender: Sender, say: Any) -> Path:
+    """Copies when two thirds have been sent, so that a rebuild from the copy has something left to do."""
+    while sender.records < plan.events * _COPIED_SHARE:  # noqa: ASYNC110 - a count has no event to wait for
+        await asyncio.sleep(0.5)
+    return await copy_under_faults(scene.crew, say)
 
 
 async def _faults(plan: Plan, scene: Scene, outcome: Outcome, sent: asyncio.Event, say: Any) -> None:
