@@ -71,10 +71,10 @@ async def copy_under_faults(crew: Crew, say: Any) -> Path:
     """Makes a copy of the main line while workers run and faults happen; tries again when Redis was away meanwhile, or
     had just been emptied."""
     copy = crew.inner.home / "under_faults.fsnap"
-    until = time.monotonic() + _COPY_LIMIT_S
+    options = ("--output", str(copy), *_stages([stage.name for stage in _STATEFUL if stage.line == MAIN]))
+    commands, until = _commands(crew), time.monotonic() + _COPY_LIMIT_S
     while True:
-        options = ("--output", str(copy), *_stages([stage.name for stage in _STATEFUL if stage.line == MAIN]))
-        code, words, told = await _commands(crew).tried(MAIN, "backup", *options)
+        code, words, told = await commands.tried(MAIN, "backup", *options)
         if code == 0:
             say(f"copied while faults happened: {told.splitlines()[-1].rpartition(': ')[2]}")
             return copy

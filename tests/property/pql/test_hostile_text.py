@@ -1,7 +1,5 @@
 """Whatever text comes, it is accepted within the limits or refused by a declared error, quickly."""
 
-import sys
-from collections.abc import Callable
 from contextlib import suppress
 from random import Random
 
@@ -26,10 +24,10 @@ from shared.pql import (
 from tests.property.pql.hostile import corpus
 from tests.property.pql.scenario import DECLARED, PERMISSIVE
 from tests.support.naive.generate import Generator
+from tests.support.steps import calls_of
 
-CALLS_MAX = 3_000_000
-"""Calls and returns, of Python and of C, in one answer: some 0.2 s. Counted, because time would depend on what else the
-machine does."""
+CALLS_MAX = 1_500_000
+"""In one answer: some 0.1 s of an idle core."""
 CORPUS = corpus()
 SEEDS = st.integers(0, 2**40)
 SOUP = settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
@@ -52,23 +50,6 @@ def answered(text: str, schema: Schema = PERMISSIVE) -> Expression | PqlError:
         found = error
     assert 0 < len(str(found).encode()) < 4_000
     return found
-
-
-def calls_of(action: Callable[[], object]) -> int:
-    """Counts what the interpreter's profiler is told of."""
-    calls = 0
-
-    def count(*_: object) -> None:
-        nonlocal calls
-        calls += 1
-
-    before = sys.getprofile()
-    sys.setprofile(count)
-    try:
-        action()
-    finally:
-        sys.setprofile(before)
-    return calls
 
 
 @pytest.mark.parametrize("name", CORPUS)

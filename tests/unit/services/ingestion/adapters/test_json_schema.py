@@ -29,10 +29,10 @@ def test_a_schema_that_cannot_be_used_is_refused(schema: dict[str, Any]) -> None
 
 @pytest.mark.timeout(60)
 def test_a_pattern_that_never_ends_elsewhere_is_linear_here() -> None:
-    """Backtracking would take longer than the world has stood."""
+    """Backtracking would take longer than the world has stood, and what is quadratic for hours."""
     validator = compile_schema({"pattern": "^(a+)+$"})
 
-    assert not validator.is_valid("a" * 50_000 + "!")
+    assert not validator.is_valid("a" * 5_000_000 + "!")
 
 
 def test_formats_are_checked() -> None:
