@@ -185,17 +185,18 @@ def network(program: str, mode: str) -> Fault:
 
 
 INGESTION, SEGMENTATION = ("ingestion-1", "ingestion-2"), ("segmentation-1", "segmentation-2")
+PROFILE_STORE = ("profile_store-1", "profile_store-2")
 WALL_INGESTION, WALL_SEGMENTATION = ("wall-ingestion-1", "wall-ingestion-2"), ("wall-segmentation",)
 
 FAULTS: dict[str, Fault] = {
     "kill segmentation": kill(SEGMENTATION, WALL_SEGMENTATION),
-    "kill profile_store": kill(("profile_store",)),
+    "kill profile_store": kill(PROFILE_STORE),
     "kill ingestion": kill(INGESTION, WALL_INGESTION),
     "kill scoring": kill(("scoring",)),
     "kill model_registry": kill(("model_registry",)),
     "kill both ingestions": kill(*((name,) for name in (*INGESTION, *WALL_INGESTION))),
     "pause segmentation": pause(SEGMENTATION, WALL_SEGMENTATION),
-    "pause profile_store": pause(("profile_store",)),
+    "pause profile_store": pause(PROFILE_STORE),
     "pause ingestion": pause(INGESTION, WALL_INGESTION),
     "pause scoring": pause(("scoring",)),
     "kill redis": redis_down(),

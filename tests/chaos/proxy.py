@@ -15,6 +15,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import uvloop
+
 _CHUNK = 256 * 1024
 _LATENCY_S = 0.02
 
@@ -98,4 +100,4 @@ async def _run(pairs: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_run(sys.argv[1:]))
+    uvloop.run(_run(sys.argv[1:]))

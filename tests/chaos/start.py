@@ -42,7 +42,7 @@ class Started:
 async def start_workers(crew: Crew) -> Started:
     """Adds all workers, defines segments, features and a champion, and waits until every worker decides by them."""
     settings = crew.settings
-    second, third, ingest_2, wall_1, wall_2, wall_seg = free_ports(6)
+    second, third, ingest_2, wall_1, wall_2, wall_seg, store_2 = free_ports(7)
     crew.add("ingestion-1", "ingestion", {}, MAIN, "ingestion")
     crew.add("wall-ingestion-1", "ingestion", {"ingestion": wall_1}, WALL, "wall-ingestion")
     crew.add("model_registry", "model_registry", {}, MAIN)
@@ -52,11 +52,12 @@ async def start_workers(crew: Crew) -> Started:
     crew.add("segmentation-1", "segmentation", {}, MAIN)
     crew.add("segmentation-2", "segmentation", {"segmentation": second}, MAIN)
     crew.add("wall-segmentation", "segmentation", {"segmentation": wall_seg, "ingestion": wall_1}, WALL)
-    crew.add("profile_store", "profile_store", {}, MAIN)
+    crew.add("profile_store-1", "profile_store", {}, MAIN)
+    crew.add("profile_store-2", "profile_store", {"profile_store": store_2}, MAIN)
     crew.add("scoring", "scoring", {}, MAIN)
     crew.add(THIRD, "segmentation", {"segmentation": third}, MAIN)
     crew.members[THIRD].wanted = False
-    await _ready(crew, settings.segmentation_port, second, wall_seg, settings.profile_store_port)
+    await _ready(crew, settings.segmentation_port, second, wall_seg, settings.profile_store_port, store_2)
     await _ready(crew, settings.model_registry_port, wall_2, ingest_2)
     (datasets, feature_hash), (connection, dataset) = await asyncio.gather(
         asyncio.to_thread(_define, crew), asyncio.to_thread(_define_wall, wall_1, wall_seg)

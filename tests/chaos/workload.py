@@ -1,7 +1,8 @@
 """What is sent: a few thousand people over thirty days, decided by a seed alone.
 
-Among it: events that come late, by up to twelve days, or early; messages sent twice; attributes sent again after newer
-ones; many at one instant; a few people with thousands of events; and one poisoned record in a thousand, of five kinds.
+People come in visits of some twenty events, as in real logs; every twentieth message is anybody's. Among it: events
+that come late, by up to twelve days, or early; messages sent twice; attributes sent again after newer ones; many at one
+instant; a few people with thousands of events; and one poisoned record in a thousand, of five kinds.
 """
 
 import struct
@@ -29,6 +30,8 @@ END = START + LENGTH_US + 60 * DAY
 _POISON_SHARE, _DUPLICATE_SHARE, _RECORD_SHARE, _LATE_SHARE, _EARLY_SHARE = 0.001, 0.02, 0.03, 0.05, 0.002
 _EQUAL_TIME_SHARE, _HEAVY_SHARE, _OLD_RECORD_SHARE = 0.1, 0.05, 0.002
 _EVENTS_PER_HEAVY = 40_000
+_VISIT_SHARE, _VISIT_EVENTS = 0.95, 20
+_VISITORS_MIN, _EVENTS_PER_VISITOR = 16, 25_000
 _WEIGHTS = (60, 22, 8, 6, 4)
 _TIERS = ("bronze", "silver", "gold")
 _DEVICES = ("phone", "desktop")
@@ -77,6 +80,7 @@ class Workload:
         recent: deque[Sent] = deque(maxlen=_RECENT)
         records: dict[int, Sent] = {}
         old: list[Sent] = []
+        visitors = [random.randrange(self.people) for _ in range(max(_VISITORS_MIN, self.count // _EVENTS_PER_VISITOR))]
         now_ms = START // 1000
         for number in range(self.count):
             is_equal = random.random() < _EQUAL_TIME_SHARE
@@ -96,7 +100,7 @@ class Workload:
                 yield Sent(again.topic, again.partition, again.key, again.value, again.id, now_ms * 1000)
                 continue
             what -= _OLD_RECORD_SHARE
-            who = random.randrange(heavy) if random.random() < _HEAVY_SHARE else random.randrange(self.people)
+            who = random.randrange(heavy) if random.random() < _HEAVY_SHARE else self._whoever(random, visitors)
             is_record = what < _RECORD_SHARE and not is_equal
             entity = _record(random) if is_record else _event(random, now_ms)
             # No record may share its instant with the next one of the same person: between equals a digest decides.
@@ -108,6 +112,16 @@ class Workload:
                 old += [records[who]] if who in records and who >= heavy else []
                 records[who] = sent
             yield sent
+
+    def _whoever(self, random: Random, visitors: list[int]) -> int:
+        """Mostly one of those who are visiting just now; a visit that ends makes room for somebody else's."""
+        if random.random() >= _VISIT_SHARE:
+            return random.randrange(self.people)
+        place = random.randrange(len(visitors))
+        who = visitors[place]
+        if random.random() < 1 / _VISIT_EVENTS:
+            visitors[place] = random.randrange(self.people)
+        return who
 
     def _message(self, entity: dict[str, Any], number: int, name: str, key: str, is_record: bool, at: int) -> Sent:
         entity |= {"_id": f"m{number}", "identityMap": {NAMESPACE: [{"id": name, "primary": True}]}}
