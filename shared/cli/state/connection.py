@@ -15,6 +15,7 @@ import uvloop
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from shared.adapters import kafka_connection
 from shared.adapters.kafka import KafkaError
 from shared.adapters.kafka_refusal import why_unreachable
 from shared.adapters.redis import AuthenticationError, RedisClient, RedisError, ResponseError, passes
@@ -99,6 +100,7 @@ def _refusal(error: BaseException, where: str, url: str) -> str | None:
 
 def run(work: Coroutine[Any, Any, int]) -> int:
     """Runs a command; returns its exit code, or tells what stopped it and returns 1, 70 to 73 or 75."""
+    kafka_connection.mend()
     logging.configure("freshet", "error", "console")
     getLogger("aiokafka").setLevel(CRITICAL)  # what goes wrong with Kafka is told below, once
     try:

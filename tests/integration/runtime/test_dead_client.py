@@ -116,7 +116,7 @@ def test_a_write_to_a_transport_that_a_reset_has_closed_is_a_broken_connection(
     monkeypatch.setattr(AIOKafkaConnection, "close", lambda _, reason=None: closed.append(reason))
     mend()
     connection = AIOKafkaConnection.__new__(AIOKafkaConnection)
-    connection._host, connection._port = "127.0.0.1", 9092
+    connection._host, connection._port, connection._writer = "127.0.0.1", 9092, None
 
     with pytest.raises(KafkaConnectionError, match="handler is closed"):
         connection.send(None)

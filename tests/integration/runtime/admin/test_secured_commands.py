@@ -30,6 +30,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.platform
 
 TOTAL = 200
+_COMMAND_LIMIT_S = 25.0
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,9 @@ class Operator:
     shell: pytest.MonkeyPatch
 
     async def run(self, *arguments: str) -> int:
-        return await asyncio.to_thread(main, list(arguments))
+        """Runs a command, which may wait for no goodbye of the broker: that would take half a minute."""
+        async with asyncio.timeout(_COMMAND_LIMIT_S):
+            return await asyncio.to_thread(main, list(arguments))
 
     async def state(self, command: str, *arguments: str) -> int:
         where = [] if "--namespace" in arguments else ["--namespace", self.settings.redis_namespace]
