@@ -8,6 +8,7 @@ record to replay, and a deadline that comes again finds a state that has had it.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -75,10 +76,11 @@ return {held[1] or '', held[2] or '0', redis.call('MGET', unpack(KEYS, 2))}
 """
 _LOAD_KEYS_MAX = 4_000
 
-# KEYS: fence, deadlines   ARGV: the last index
+# KEYS: fence, deadlines   ARGV: until, limit   What is due, at most `limit`, and the one after it.
 _DUE = """
 local held = redis.call('HMGET', KEYS[1], 'owner', 'commits')
-return {held[1] or '', held[2] or '0', redis.call('ZRANGE', KEYS[2], 0, ARGV[1], 'WITHSCORES')}
+local count = math.min(redis.call('ZCOUNT', KEYS[2], '-inf', ARGV[1]), tonumber(ARGV[2]))
+return {held[1] or '', held[2] or '0', redis.call('ZRANGE', KEYS[2], 0, count, 'WITHSCORES')}
 """
 
 
@@ -170,15 +172,15 @@ class Fence:
     async def due(
         self, until: int, limit: int, decided: Mapping[str, int | None] | None = None
     ) -> tuple[list[Due], int | None]:
-        """Returns the earliest deadlines at or before `until` (µs), at most `limit`, and the one after them.
+        """Returns the earliest deadlines at or before `until` (µs), at most `limit`, and when to look again.
 
         `decided`: what batches that are not applied yet have decided since (None: no deadline). With it nothing may
         be due although the one after is: then more of them must be applied first. Raises Fatal as `apply` does.
         """
         names = [redis_keys.fence(*self._where), redis_keys.deadlines(*self._where)]
-        rows = await self._read(self._due, names, limit)
+        rows = await self._read(self._due, names, until, limit)
         entries = [Due(key.decode(), Micros(int(score))) for key, score in zip(rows[::2], rows[1::2], strict=True)]
-        hidden = entries[-1] if len(entries) > limit else None
+        hidden = entries[-1] if len(entries) > limit or (entries and entries[-1].at > until) else None
         if decided:
             entries = overlaid(entries, hidden, decided)
         slice_ = [entry for entry in entries[:limit] if entry.at <= until]
@@ -260,8 +262,9 @@ class Fence:
 
 def overlaid(found: Sequence[Due], hidden: Due | None, decided: Mapping[str, int | None]) -> list[Due]:
     """Puts decisions in the place of what Redis holds, in Redis' order. Nothing is known of what follows `hidden`."""
+    last = math.inf if hidden is None else hidden.at
     entries = [entry for entry in found if entry.key not in decided]
-    entries += [Due(key, Micros(at)) for key, at in decided.items() if at is not None]
+    entries += [Due(key, Micros(at)) for key, at in decided.items() if at is not None and at <= last]
     entries.sort(key=_place)
     return [entry for entry in entries if hidden is None or _place(entry) <= _place(hidden)]
 

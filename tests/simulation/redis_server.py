@@ -126,6 +126,10 @@ class Keyspace:
         assert withscores
         return [part for member, score in shown for part in (member, b"%d" % int(score))]
 
+    def zcount(self, key: bytes, least: bytes, most: bytes) -> int:
+        assert least == b"-inf"
+        return sum(score <= int(most) for score in self.data.get(key, {}).values())
+
     def zcard(self, key: bytes) -> int:
         return len(self.data.get(key, {}))
 
