@@ -2,16 +2,16 @@
 
 import math
 
-_ROWS = 100
+_ROWS = 60
 _ENOUGH_ROWS = 200
 _LIMIT_S = 0.025
 _MEMORY_S = 0.1
 
 
 class Pace:
-    """Follows the rate at which records come: about a hundred are wanted at a time, and none waits longer than 25 ms.
+    """Follows the rate at which records come: about sixty are wanted at a time, and none waits longer than 25 ms.
 
-    At 2,000 records a second that is 25 ms between polls, at 10,000 it is 10 ms; a feed that is behind does not wait,
+    At 2,000 records a second that is 25 ms between polls, at 10,000 it is 6 ms; a feed that is behind does not wait,
     and neither does the first record after a silence.
     """
 
