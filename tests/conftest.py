@@ -13,6 +13,14 @@ ROOT = Path(__file__).parent.parent
 DATA = ROOT.parent / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives all tests with processes of their own to one of the workers of `make test`: they share a platform, and
+    what they wait for leaves the other worker a core."""
+    for item in items:
+        if item.get_closest_marker("platform") is not None:
+            item.add_marker(pytest.mark.xdist_group("platform"))
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of real data sets beside the project; tests that need it skip where it is absent."""
