@@ -2,23 +2,22 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deploy.local import platform as local
 from tests.support.platform import EmbeddedPlatform
 from tests.support.system import System
+from tests.support.workers import ProcessesTogether
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT.parent / "shared" / "data"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives all tests with processes of their own to one of the workers of `make test`: they share a platform, and
-    what they wait for leaves the other worker a core."""
-    for item in items:
-        if item.get_closest_marker("platform") is not None:
-            item.add_marker(pytest.mark.xdist_group("platform"))
+@pytest.hookimpl(optionalhook=True)  # asked by `pytest -n` only
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ProcessesTogether:
+    return ProcessesTogether(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -5,18 +5,21 @@ sorted. The offset in front of it depends on how the log was cut into batches, a
 """
 
 import hashlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from shared.runtime.admin.fsnap import SnapshotFile
-from shared.runtime.admin.keyspace import Keyspace, StateEntry, ViewEntry
+from shared.runtime.admin.keyspace import Keyspace, Kind, StateEntry, ViewEntry
 from shared.runtime.stage import StateCodec
 from shared.runtime.state import unframe
 
+E = TypeVar("E", StateEntry, ViewEntry)
+
+_Slices = AsyncGenerator[tuple[int, list[E]], None]
 _SHOWN_MAX = 10
 
 
@@ -114,29 +117,33 @@ class Side:
         """Raises Retryable at the block's end when a namespace was not read from one and the same Redis."""
         return self._source.steady() if isinstance(self._source, Keyspace) else nullcontext()
 
-    async def states(self) -> AsyncGenerator[tuple[int, Sequence[StateEntry]], None]:
+    def states(self) -> _Slices[StateEntry]:
         if isinstance(self._source, Keyspace):
-            for read in (self._source.states(), self._source.lone_deadlines()):
-                async with aclosing(read) as slices:
-                    async for partition, entries in slices:
-                        self.told(len(entries))
-                        yield partition, entries
+            reads = [self._source.states(), self._source.lone_deadlines()]
         else:
-            for partition, entries in self._source.states(self._stage):
-                self.told(len(entries))
-                yield partition, entries
+            reads = [_sliced(self._source.states(self._stage))]
+        return self._read(reads)
 
-    async def views(self) -> AsyncGenerator[tuple[int, Sequence[ViewEntry]], None]:
-        for kind in ("string", "set"):
-            if isinstance(self._source, Keyspace):
-                async with aclosing(self._source.views(kind)) as slices:
-                    async for partition, entries in slices:
-                        self.told(len(entries))
-                        yield partition, entries
-            else:
-                for partition, entries in self._source.views(self._stage, kind):
+    def views(self) -> _Slices[ViewEntry]:
+        kinds: tuple[Kind, ...] = ("string", "set")
+        if isinstance(self._source, Keyspace):
+            reads = [self._source.views(kind) for kind in kinds]
+        else:
+            reads = [_sliced(self._source.views(self._stage, kind)) for kind in kinds]
+        return self._read(reads)
+
+    async def _read(self, reads: Iterable[_Slices[E]]) -> _Slices[E]:
+        """Reads one after the other, and tells how far it has come."""
+        for read in reads:
+            async with aclosing(read) as slices:
+                async for partition, entries in slices:
                     self.told(len(entries))
                     yield partition, entries
+
+
+async def _sliced(slices: Iterable[tuple[int, list[E]]]) -> _Slices[E]:
+    for slice_ in slices:
+        yield slice_
 
 
 async def digest(side: Side, partitions: int, canonical: Canonical) -> Digests:
