@@ -79,7 +79,7 @@ unit: $(STAMP) ## Run the tests that need no sockets
 
 .PHONY: test
 test: lint ## Run all checks and tests
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --no-loadscope-reorder
 
 .PHONY: fuzz
 fuzz: $(STAMP) ## Search for differences between engine and oracle (MINUTES=60)

@@ -15,6 +15,11 @@ ROOT = Path(__file__).parent.parent
 DATA = ROOT.parent / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The simulator comes last: it takes both cores, which the worker with the processes needs less and less."""
+    items.sort(key=lambda item: item.path.is_relative_to(ROOT / "tests" / "simulation"))
+
+
 @pytest.hookimpl(optionalhook=True)  # asked by `pytest -n` only
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ProcessesTogether:
     return ProcessesTogether(config, log)
