@@ -14,8 +14,6 @@ from typing import Any
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError
 
-_TLS = ("SSL", "SASL_SSL")
-
 
 def mend() -> None:
     """Makes a write to a closed transport a broken connection, from which aiokafka recovers, and lets no close wait for
@@ -41,7 +39,7 @@ def _mended_send(original: Any) -> Any:
 def _mended_close(original: Any) -> Any:
     @wraps(original)
     def close(self: Any, *arguments: Any, **options: Any) -> Any:
-        if self._writer is not None and self._security_protocol in _TLS:
+        if self._writer is not None and self._ssl_context is not None:
             # Whoever closes has had every answer that counts; what has none is given up with the connection.
             self._writer.transport.abort()
         return original(self, *arguments, **options)
